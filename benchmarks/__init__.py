@@ -1,0 +1,1 @@
+"""Workloads, and the code that measures graphlambda on them and beside its peers."""

@@ -1,0 +1,31 @@
+"""graphlambda: Dask collections on AWS Lambda with no cluster, one function for each unique operation.
+
+In: collections. Out: their results. `import graphlambda` registers the scheduler `graphlambda` with Dask.
+"""
+
+from graphlambda.api import (
+    Program,
+    compile,  # noqa: A004  (the verb's name)
+    compute,
+    deploy,
+    get,
+    last_summary,
+    load_program,
+    persist,
+    run,
+)
+from graphlambda.deployer import Deployment
+
+__version__ = "0.1.0"
+__all__ = [
+    "Deployment",
+    "Program",
+    "compile",
+    "compute",
+    "deploy",
+    "get",
+    "last_summary",
+    "load_program",
+    "persist",
+    "run",
+]

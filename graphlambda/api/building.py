@@ -1,0 +1,151 @@
+"""From operations to functions: build, then deploy, with a session's parts.
+
+In: operations, a session. Out: requirements, a `Deployment`. Must not decide what belongs to a stage.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import graphlambda.runtime
+from graphlambda.config import SAFE, environment
+from graphlambda.deployer import Deployment, Settings, deploy
+from graphlambda.errors import TargetError, TargetWarning
+from graphlambda.packager import Target, build, foreseen, managed_target, read_installed, this_target
+from graphlambda.packager.cache import Cache
+from graphlambda.packager.evidence import provided
+from graphlambda.packager.installers import user_installers
+from graphlambda.packager.machines import described
+from graphlambda.packager.memory import learn
+from graphlambda.packager.slim import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphlambda.api.session import Session
+    from graphlambda.compiler import Operation, Program
+    from graphlambda.config import Config
+    from graphlambda.packager import Artifact
+
+
+def target_of(config: Config) -> Target:
+    """Return what functions are built for: this machine, unless another architecture is asked for."""
+    if config.architecture in (None, this_target().architecture):
+        return this_target()
+    return managed_target(config.architecture)
+
+
+def operations_of(program: Program) -> tuple[Operation, ...]:
+    """Return the operations of a program, each once, in order."""
+    return tuple({table.operation.id: table.operation for table in program.tables}.values())
+
+
+def with_requirements(program: Program, config: Config) -> Program:
+    """Return a program that also says what each operation needs, as far as evidence tells before it is built."""
+    needs = foreseen(
+        operations_of(program),
+        read_installed(),
+        target_of(config),
+        Cache(config.cache_dir),
+        extra=config.requirements,
+        safe=config.deps == SAFE,
+    )
+    return replace(program, requirements={number: tuple(map(str, found)) for number, found in needs.items()})
+
+
+def settings_of(config: Config) -> Settings:
+    """Return what functions are given beside their code."""
+    return Settings(
+        memory_mb=config.memory_mb,
+        timeout_s=config.timeout_s,
+        ephemeral_mb=config.ephemeral_mb,
+        role=config.role,
+    )
+
+
+def artifacts_of(
+    operations: Sequence[Operation],
+    config: Config,
+    on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+) -> tuple[Artifact, ...]:
+    """Return the artifacts of operations, in order, building what the cache does not hold.
+
+    Raises:
+        PackageError: an artifact cannot be built.
+    """
+    return build(
+        operations,
+        target_of(config),
+        cache=config.cache_dir,
+        runtime=Path(graphlambda.runtime.__file__).parent,
+        extra=config.requirements,
+        safe=config.deps == SAFE,
+        installed=read_installed(),
+        installers=user_installers(environment()),
+        on_progress=on_progress,
+    )
+
+
+def functions_of(
+    operations: Sequence[Operation],
+    session: Session,
+    settings: Settings,
+    on_progress: Callable[[str, int, int], None],
+) -> Deployment:
+    """Return the functions of operations, building and making those that do not exist.
+
+    Raises:
+        PackageError: an artifact cannot be built.
+        DeployError: the account cannot be made to hold them.
+    """
+    config = session.config
+    check_can_run(config)
+    cache = Cache(config.cache_dir)
+    cache.bound(config.cache_mb * 1_000_000 // 2)
+    with cache.lease():  # nobody removes a zip before it is uploaded
+        artifacts = artifacts_of(operations, config, on_progress)
+        tell_of_aws(artifacts, config)
+        return deploy(
+            artifacts,
+            settings,
+            cloud=session.cloud,
+            deployment_id=config.deployment_id,
+            on_progress=on_progress,
+        )
+
+
+def check_can_run(config: Config) -> None:
+    """Raise TargetError where functions are asked for that the local Lambda cannot run."""
+    wanted, ours = target_of(config), this_target()
+    if not config.endpoint and wanted.architecture != ours.architecture:
+        raise TargetError(
+            f"architecture={wanted.architecture!r}: the local Lambda runs functions on this machine, which is "
+            f"{ours.architecture}. Leave the setting out to run here; artifacts for {wanted.architecture} can be built "
+            "here, and explained, but not invoked."
+        )
+
+
+def tell_of_aws(artifacts: Sequence[Artifact], config: Config) -> None:
+    """Warn of distributions that load here but would not on AWS: once for each set of them, not at every run."""
+    refused = sorted({each for artifact in artifacts for each in artifact.aws_refuses})
+    cache, key = Cache(config.cache_dir), key_of(*refused)
+    if refused and cache.get("told", key) is None:
+        cache.put("told", key, b"")
+        listed = "".join(f"\n  {each}" for each in refused)
+        aws = described(managed_target(this_target().architecture))
+        warnings.warn(
+            f"This runs in the local Lambda, but AWS ({aws}) would refuse:{listed}",
+            TargetWarning,
+            stacklevel=2,
+        )
+
+
+def learn_module(operation: Operation, module: str, config: Config) -> bool:
+    """Note that an operation needs a module; False where no installed distribution provides it."""
+    found = provided([module], read_installed())
+    if found:
+        learn(Cache(config.cache_dir), operation, found)
+    return bool(found)

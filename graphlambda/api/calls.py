@@ -1,0 +1,177 @@
+"""What a user calls. Each is Dask's verb where Dask has one.
+
+In: collections and settings as keyword arguments (see `config.Config`). Out: what Dask would give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from graphlambda import config as settings
+from graphlambda.api import building, work
+from graphlambda.api.leaving import leave, refuse_secrets
+from graphlambda.api.program import Program
+from graphlambda.api.session import Session, session_of
+from graphlambda.api.told import progress_of
+from graphlambda.compiler import compile_collections, compile_graph, kept_modules
+from graphlambda.compiler import program as compiled
+from graphlambda.compiler.read import callbacks_told, collections_in, meta_of, rebuilt, register
+from graphlambda.report import close
+from graphlambda.runtime.frame import decode
+from graphlambda.runtime.wire import context, value_name
+from graphlambda.store.leases import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphlambda.compiler.program import Kept
+    from graphlambda.deployer import Deployment
+    from graphlambda.report import Display, Summary
+
+_last: list[Summary] = []
+
+
+def compute(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> tuple[Any, ...]:
+    """Compute collections on functions; `dask.compute`'s contract, settings as keyword arguments.
+
+    Raises:
+        RefusedError: the graph asks for what could not be right on Lambda; nothing ran.
+        PackageError, DeployError: a function cannot be made.
+        RunError: the run did not end; a task's own exception comes as itself.
+    """
+    config = settings.load(flags)
+    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    return tuple(program.finish(_values(program, _session(program, config))))
+
+
+def get(dsk: Any, keys: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+    """Compute keys of a graph or expression: what Dask asks of a scheduler.
+
+    Settings among `kwargs` are ours; others (`num_workers`, …) are for other schedulers and change nothing.
+    """
+    known = {field.name for field in fields(settings.Config)}
+    config = settings.load({name: value for name, value in kwargs.items() if name in known})
+    program = compile_graph(dsk, keys)
+    return program.finish(_values(program, _session(program, config), graph=dsk, callbacks=callbacks))
+
+
+def persist(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> tuple[Any, ...]:
+    """Compute collections and leave their values in the store, for as long as the returned ones live."""
+    collections, repack = collections_in(args, traverse=traverse)
+    return tuple(repack(_persisted(collections, optimize_graph=optimize_graph, **flags)))
+
+
+def compile(  # noqa: A001  (the verb's name)
+    *args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any
+) -> Program:
+    """Return the program of collections: its operations, tasks and requirements. Nothing is built or run.
+
+    Raises:
+        RefusedError: the graph asks for what could not be right on Lambda.
+    """
+    config = settings.load(flags)
+    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    refuse_secrets(program, config)
+    return Program.of(building.with_requirements(program, config))
+
+
+def deploy(program: compiled.Program, **flags: Any) -> Deployment:
+    """Make the functions of a program exist; doing so again changes nothing.
+
+    Raises:
+        PackageError, DeployError: a function cannot be made.
+    """
+    session = _session(program, settings.load(flags))
+    with work.display_of(session) as display:
+        return _deployed(program, session, display)
+
+
+def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tuple[Any, ...]:
+    """Run a program on its functions and return what `compute` of its collections would.
+
+    Raises:
+        RunError: the run did not end; a task's own exception comes as itself.
+    """
+    session = _session(program, settings.load(flags))
+    return tuple(program.finish(_values(program, session, deployment)))
+
+
+def last_summary() -> Summary | None:
+    """Return the numbers of this process's latest run; None before the first."""
+    return _last[-1] if _last else None
+
+
+def _session(program: compiled.Program, config: settings.Config) -> Session:
+    """Return where a program is about to be deployed or run. Raises RefusedError if it holds a secret and leaves."""
+    leave(program, config)
+    return session_of(config)
+
+
+def _values(
+    program: compiled.Program,
+    session: Session,
+    deployment: Deployment | None = None,
+    *,
+    keep: bool = False,
+    graph: Any = None,
+    callbacks: Any = None,
+) -> list[Any]:
+    """Deploy unless that is done, run, report, and tell Dask's callbacks; return the outputs, nested."""
+    if not program.outputs:
+        return []
+    with (
+        callbacks_told(graph, program.key, program.task_count, callbacks) as told,
+        work.display_of(session) as display,
+    ):
+        deployment = deployment or _deployed(program, session, display)
+        listener = progress_of(told) if told else None
+        done = work.ran(program, deployment, session, display, keep=keep, told=listener)
+    _report(done.summary, session)
+    return done.values
+
+
+def _deployed(program: compiled.Program, session: Session, display: Display) -> Deployment:
+    wanted = building.settings_of(session.config)
+    return building.functions_of(building.operations_of(program), session, wanted, display.built)
+
+
+def _report(summary: Summary, session: Session) -> None:
+    _last[:] = [summary]
+    close(summary, session.config.progress)
+
+
+def _persisted(collections: Sequence[Any], *, optimize_graph: bool = True, **flags: Any) -> list[Any]:
+    config = settings.load(flags)
+    program = compile_collections(list(collections), optimize_graph=optimize_graph)
+    session = _session(program, config)
+    leases: dict[str, Lease] = {}
+    values = _values(program, session, keep=True)
+    kept = [
+        _leased(part, session, leases, program, meta_of(collection))
+        for part, collection in zip(values, collections, strict=True)
+    ]
+    return rebuilt(collections, program.wanted, kept, lambda value: _read(value, session))
+
+
+def _leased(
+    kept: Any, session: Session, leases: dict[str, Lease], program: compiled.Program, meta: Any
+) -> Any:
+    """Return references with what keeps them there, and with what un-pickling the values may import."""
+    if isinstance(kept, list):
+        return [_leased(part, session, leases, program, meta) for part in kept]
+    if kept.lease is not None:
+        return kept
+    if kept.run not in leases:
+        leases[kept.run] = Lease(session.store, kept.run)
+    return replace(kept, lease=leases[kept.run], modules=kept_modules(program, kept.id, meta))
+
+
+def _read(kept: Kept, session: Session) -> Any:
+    name = value_name(kept.id)
+    frame = session.store.get(kept.run, name)
+    return decode(frame, key=session.key_of(kept.run), context=context(kept.run, name))
+
+
+get.persist = _persisted  # type: ignore[attr-defined]  # where `dask.persist` looks for a scheduler's own
+register("graphlambda", get)

@@ -1,0 +1,65 @@
+"""Better functions while a run goes on: with more memory, or with a module that was missing.
+
+In: an operation and the function that was not enough. Out: the name of its twin, or None. Must not decide when
+one is needed: that is the scheduler's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from graphlambda.api.building import functions_of, learn_module, operations_of
+from graphlambda.deployer.apply import silent
+
+if TYPE_CHECKING:
+    from graphlambda.api.session import Session
+    from graphlambda.compiler import Program
+    from graphlambda.deployer import Deployment, Settings
+
+_MOST_MODULES = 16
+"""How often an operation may grow in one run: each time costs seconds. More is a search for something."""
+
+_MOST_MB = 10_240
+"""Lambda's most; the account or the local machine may say no earlier."""
+
+
+class Provisioning:
+    """Makes twins of one run's functions."""
+
+    def __init__(self, program: Program, deployment: Deployment, session: Session) -> None:
+        self._operations = {operation.id: operation for operation in operations_of(program)}
+        self._settings = dict.fromkeys(deployment.functions.values(), deployment.settings)
+        self._session = session
+        self._grown: Counter[str] = Counter()
+
+    def memory_mb(self, function: str) -> int:
+        """Return the memory of a function of this run."""
+        return self._settings[function].memory_mb
+
+    async def larger(self, operation: str, function: str) -> str | None:
+        """Return a twin with twice the memory; None where a function can have no more."""
+        settings = self._settings[function]
+        if settings.memory_mb >= _MOST_MB:
+            return None
+        return await self._twin(operation, replace(settings, memory_mb=min(_MOST_MB, 2 * settings.memory_mb)))
+
+    async def with_module(self, operation: str, function: str, module: str) -> str | None:
+        """Return a twin that holds a module, too; None where that cannot be, or would be the same function."""
+        self._grown[operation] += 1
+        if self._grown[operation] > _MOST_MODULES or not await asyncio.to_thread(
+            learn_module, self._operations[operation], module, self._session.config
+        ):
+            return None
+        twin = await self._twin(operation, self._settings[function])
+        return twin if twin != function else None
+
+    async def _twin(self, operation: str, settings: Settings) -> str:
+        made = await asyncio.to_thread(
+            functions_of, [self._operations[operation]], self._session, settings, silent
+        )
+        name = made.functions[operation]
+        self._settings[name] = settings
+        return name

@@ -1,0 +1,207 @@
+"""The parts of a session, chosen once for each configuration: where calls go and where values lie.
+
+In: a `Config`. Out: a `Session` of real parts. The only place that knows whether the endpoint is the local
+Lambda, somebody's URL or AWS: above it nothing differs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from graphlambda.api.surroundings import Surroundings, aws_identity
+from graphlambda.config import AWS, Config
+from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
+from graphlambda.local import LocalLambda, LocalSettings, gate, start
+from graphlambda.local.settings import credential_paths
+from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.http import Credentials, HttpInvoker
+from graphlambda.scheduler.memory import free_bytes
+from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.keys import derive, root_key
+from graphlambda.store.leases import STALE_AFTER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from graphlambda.compiler import Program
+    from graphlambda.deployer.aws import AwsCloud
+    from graphlambda.store.base import Store
+
+_ENVIRONMENT_BYTES = 256 * 2**20
+"""What a warm environment with dataframes takes; one with arrays takes a third."""
+
+_MOST_WARM = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where functions are, how they are invoked, where values lie."""
+
+    config: Config
+    cloud: AwsCloud
+    store: Store
+    root: bytes
+    credentials: Callable[[], Credentials]
+    url: str
+    concurrency: int
+    local: LocalLambda | None
+    surroundings: Surroundings | None
+
+    def __repr__(self) -> str:
+        return f"Session({self.cloud.endpoint!r})"
+
+    def key_of(self, run: str) -> bytes:
+        """Return the key that signs a run's frames."""
+        return derive(self.root, run)
+
+    def invoker(self) -> HttpInvoker:
+        """Return a new invoker; whoever runs with it closes it."""
+        return HttpInvoker(
+            self.url,
+            region=self.config.region,
+            credentials=self.credentials,
+            connections=self.concurrency,
+            clock=SystemClock(),
+        )
+
+    @contextmanager
+    def shown(self, program: Program) -> Iterator[None]:
+        """Let functions see the paths that a program names, and have the AWS identity that it needs.
+
+        Raises:
+            RefusedError: the functions are not on this machine, and the program names local paths.
+        """
+        if self.surroundings is None:
+            _refuse_paths(program.paths)
+            yield
+            return
+        named = map(Path, program.paths)
+        paths = (*_working_folder(), *self.config.paths, *named, *_store_root(self.store))
+        with self.surroundings.given(program, paths):
+            yield
+
+
+_sessions: dict[Any, Session] = {}
+_guard = threading.Lock()
+
+
+def _forget() -> None:
+    """Give up a parent process's sessions: its local Lambda ends with it."""
+    global _guard  # noqa: PLW0603  (the parent's may be held by a thread that did not survive the fork)
+    _guard = threading.Lock()
+    _sessions.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def session_of(config: Config) -> Session:
+    """Return the session of a configuration; the local Lambda is started by the first."""
+    key = (
+        config.endpoint,
+        config.region,
+        config.cache_dir,
+        config.state_dir,
+        config.isolation,
+        config.concurrency,
+    )
+    with _guard:
+        if key not in _sessions or _is_dead(_sessions[key]):
+            _sessions[key] = _opened(config)
+        return replace(_sessions[key], config=config)
+
+
+def root_of(config: Config) -> bytes:
+    """Return this user's root key; it never leaves the client."""
+    return root_key(config.state_dir / "root.key")
+
+
+def _opened(config: Config) -> Session:
+    if config.endpoint == AWS:
+        raise ConfigError(
+            "endpoint 'aws': functions there cannot reach this machine's store, and no store in an account can be "
+            "named yet. Leave the endpoint empty for the local Lambda"
+        )
+    config.cache_dir.mkdir(
+        mode=0o700, parents=True, exist_ok=True
+    )  # before anything below it makes it for all to see
+    root = root_of(config)
+    store = FileStore(default_root(config.cache_dir))
+    store.sweep(STALE_AFTER_S)
+    return _at_url(config, store, root) if config.endpoint else _at_home(config, store, root)
+
+
+def _at_home(config: Config, store: FileStore, root: bytes) -> Session:
+    concurrency = config.concurrency or os.cpu_count() or 1
+    local = start(
+        LocalSettings(
+            state=config.cache_dir / "local",
+            most_bytes=config.cache_mb * 1_000_000 // 2,
+            concurrency=concurrency,
+            environments=_environments(concurrency),
+            visible=(store.root,),
+            hidden=(*credential_paths(Path.home()), config.state_dir),
+            isolation=cast("Any", config.isolation),  # the configuration checked the word
+        )
+    )
+    atexit.register(local.close)
+    return _session(config, store, root, local.endpoint, local.credentials, concurrency, local)
+
+
+def _environments(concurrency: int) -> int:
+    """Return how many environments may stay warm: what fits into half of the free memory, at least a few."""
+    return max(4, 2 * concurrency, min(_MOST_WARM, free_bytes() // 2 // _ENVIRONMENT_BYTES))
+
+
+def _at_url(config: Config, store: FileStore, root: bytes) -> Session:
+    credentials = gate.credentials(config.cache_dir / "local")
+    session = _session(config, store, root, config.endpoint, credentials, config.concurrency, None)
+    return session if config.concurrency else replace(session, concurrency=session.cloud.concurrency())
+
+
+def _session(
+    config: Config,
+    store: Store,
+    root: bytes,
+    url: str,
+    credentials: Any,
+    concurrency: int,
+    local: LocalLambda | None,
+) -> Session:
+    from graphlambda.deployer.aws import endpoint_cloud  # noqa: PLC0415  (boto3, when something is deployed)
+
+    keys = Credentials(credentials.access_key, credentials.secret_key)
+    cloud = endpoint_cloud(
+        url, config.region, access_key=credentials.access_key, secret_key=credentials.secret_key
+    )
+    surroundings = Surroundings(local, partial(aws_identity, config.region)) if local is not None else None
+    return Session(config, cloud, store, root, lambda: keys, url, concurrency, local, surroundings)
+
+
+def _is_dead(session: Session) -> bool:
+    try:
+        return session.local is not None and session.local.describe() is None
+    except LocalLambdaError:
+        return True
+
+
+def _refuse_paths(paths: Iterable[str]) -> None:
+    for path in paths:
+        what = f"The graph names {path}, which functions on another machine do not see"
+        raise RefusedError(what, "Put the data where both sides see it, such as s3://.")
+
+
+def _working_folder() -> list[Path]:
+    folder = Path.cwd()
+    return [] if folder in (Path("/"), Path.home()) else [folder]
+
+
+def _store_root(store: Store) -> list[Path]:
+    return [store.root] if isinstance(store, FileStore) else []

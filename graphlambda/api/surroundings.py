@@ -1,0 +1,103 @@
+"""What local functions get from a session beside their own code: the paths they see, the AWS identity they have.
+
+In: programs about to run, from any thread. Out: calls of the local Lambda when something has to change: each
+change makes fresh environments. Must not take away what another run still needs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from graphlambda.compiler import Program
+    from graphlambda.local import LocalLambda
+
+_READ_WITH_AWS = frozenset({"aiobotocore", "boto3", "botocore", "obstore", "s3fs"})
+"""Modules of operations that talk to AWS themselves, and so need an identity."""
+
+_RENEW_BEFORE_S = 900.0
+"""How long before its end an identity is renewed: as long as one invocation may last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Short-lived credentials as environment variables; empty where the client has none."""
+
+    variables: Mapping[str, str] = field(repr=False)
+    until_s: float
+    """Seconds since the epoch."""
+
+
+class Surroundings:
+    """Those of one session: paths are added and stay, an identity is there while a run needs it."""
+
+    def __init__(self, local: LocalLambda, identify: Callable[[], Identity]) -> None:
+        self._local = local
+        self._identify = identify
+        self._guard = threading.Lock()
+        self._visible: frozenset[Path] = frozenset()
+        self._identity: Identity | None = None
+        self._needing = 0
+
+    @contextmanager
+    def given(self, program: Program, paths: Iterable[Path]) -> Iterator[None]:
+        """Let functions see `paths`, and be the client's AWS identity if the program needs it."""
+        needed = needs_identity(program)
+        with self._guard:
+            self._needing += needed
+            self._show(frozenset(paths))
+            self._identify_as(needed=needed)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._needing -= needed
+
+    def _show(self, paths: frozenset[Path]) -> None:
+        if not paths <= self._visible:
+            self._visible |= paths
+            self._local.set_visible(sorted(self._visible))
+
+    def _identify_as(self, *, needed: bool) -> None:
+        if needed and (self._identity is None or self._identity.until_s - time.time() < _RENEW_BEFORE_S):
+            self._identity = self._identify()
+            self._local.set_identity(self._identity.variables)
+        elif not self._needing and self._identity is not None:
+            self._identity = None
+            self._local.set_identity({})
+
+
+def needs_identity(program: Program) -> bool:
+    """Tell whether an operation talks to AWS itself."""
+    return any(
+        module.split(".")[0] in _READ_WITH_AWS
+        for table in program.tables
+        for module in (*table.operation.imports, *table.operation.value_imports)
+    )
+
+
+def aws_identity(region: str) -> Identity:
+    """Return the client's AWS identity as short-lived session credentials; long-lived keys never travel."""
+    import boto3  # noqa: PLC0415  (a fifth of a second that few runs need)
+
+    hour_s = time.time() + 3600.0
+    found = boto3.session.Session().get_credentials()
+    if found is None:
+        return Identity({}, hour_s)
+    frozen = found.get_frozen_credentials()
+    if frozen.token:
+        return Identity(_variables(str(frozen.access_key), str(frozen.secret_key), frozen.token), hour_s)
+    answer = boto3.client("sts", region_name=region).get_session_token()["Credentials"]
+    variables = _variables(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+    return Identity(variables, answer["Expiration"].timestamp())
+
+
+def _variables(access_key: str, secret_key: str, token: str) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_SESSION_TOKEN": token}

@@ -1,0 +1,313 @@
+"""Settings: flags and environment → one frozen `Config`. The only reader of the environment.
+
+In: what the user passed (keywords or command-line flags) and `os.environ`. Out: a `Config`, or one
+`ConfigError` that lists every mistake. Must not act on a setting: no folder is made, nothing is looked up.
+
+Flags beat `GRAPHLAMBDA_<NAME>` variables, these beat the defaults (for the region: AWS's own two variables).
+`None` means "not given".
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from graphlambda.errors import ConfigError
+
+PREFIX = "GRAPHLAMBDA_"
+AWS = "aws"
+"""The endpoint that means AWS itself, in `region`."""
+
+REGION = "us-east-1"
+"""Where nothing names one; the local Lambda takes any."""
+
+EXACT, SAFE = "exact", "safe"
+"""Words for `deps`."""
+
+LOCAL_ROLE = "arn:aws:iam::000000000000:role/graphlambda"
+"""A well-formed role for the local Lambda, which assumes none."""
+
+LOCAL_ID = "local"
+"""Deployment id of the local Lambda: its functions are one user's anyway."""
+
+_SECRET_NAME = re.compile(
+    r"SECRET|TOKEN$|PASSW|API_?KEY|ACCESS_KEY$|ACCOUNT_KEY|CONNECTION_STRING|CREDENTIAL|PRIVATE_KEY",
+    re.IGNORECASE,
+)
+_SECRET_LENGTH = 8
+"""A shorter value is a word, which turns up anywhere."""
+
+Parser: TypeAlias = Callable[[Any], Any]
+"""Returns a setting's value from a flag or a variable's text; raises ValueError with what is wanted."""
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        raise ValueError("a path")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:  # `~name` of nobody
+        raise ValueError(f"a path ({error})") from None
+
+
+def _several(value: Any, separator: str) -> list[Any]:
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(separator) if item.strip()]
+    if not isinstance(value, Iterable):
+        raise ValueError(f"a list, or text divided by {separator!r}")  # noqa: TRY004  (one kind of error)
+    return list(value)
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    """Read a list, or text as in PATH."""
+    items = [value] if isinstance(value, Path) else _several(value, os.pathsep)
+    return tuple(_path(item) for item in items)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Read a list, or text with commas."""
+    return tuple(_text(item) for item in _several(value, ","))
+
+
+def _switch(value: Any) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if isinstance(value, bool):
+        return value
+    try:
+        return words[_text(value).lower()]
+    except KeyError:
+        raise ValueError("yes or no") from None
+
+
+def _whole(low: int, high: int, unit: str) -> Parser:
+    wanted = f"a whole number of {unit} from {low:,} to {high:,}"
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool | float):
+            raise ValueError(wanted)  # noqa: TRY004  (one kind of error)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError(wanted) from None
+        if not low <= number <= high:
+            raise ValueError(wanted)
+        return number
+
+    return parse
+
+
+def _like(pattern: str, wanted: str) -> Parser:
+    def parse(value: Any) -> str:
+        if not re.fullmatch(pattern, _text(value)):
+            raise ValueError(wanted)
+        return _text(value)
+
+    return parse
+
+
+def _one_of(*words: str) -> Parser:
+    return _like("|".join(words), f"one of {', '.join(words)}")
+
+
+def _deps(value: Any) -> str:
+    if _text(value) not in {EXACT, SAFE}:
+        raise ValueError("one of exact, safe (distributions are named in requirements=)")
+    return _text(value)
+
+
+def _endpoint(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if text not in {"", AWS} and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError("empty for the local Lambda, 'aws', or a URL such as http://127.0.0.1:9001")
+    return text
+
+
+def _by(parser: Parser) -> dict[str, Parser]:
+    """Return a field's metadata: what reads its flag or variable."""
+    return {"parser": parser}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings of a session, checked."""
+
+    cache_dir: Path = field(metadata=_by(_path))
+    """What can be made again: artifacts, layers, unpacked distributions."""
+
+    cache_mb: int = field(default=10_000, metadata=_by(_whole(100, 10_000_000, "MB")))
+    """Most that `cache_dir` may hold, half of it for packages and half for the local Lambda's functions; what was
+    used least recently goes first."""
+
+    state_dir: Path = field(metadata=_by(_path))
+    """What cannot: the root key and the local Lambda's secret; the owner's alone."""
+
+    endpoint: str = field(default="", metadata=_by(_endpoint))
+    """Empty: the local Lambda, started by itself; `aws`; or the URL of something that speaks Lambda."""
+
+    region: str = field(
+        default=REGION, metadata=_by(_like(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"))
+    )
+    """AWS region, which signatures name too."""
+
+    role: str = field(
+        default=LOCAL_ROLE,
+        metadata=_by(_like(r"arn:aws[a-zA-Z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of a role")),
+    )
+    """ARN of the functions' role; on AWS it must be given."""
+
+    architecture: str | None = field(default=None, metadata=_by(_one_of("x86_64", "arm64")))
+    """Processor of the functions; None: this machine's, the only one that the local Lambda has."""
+
+    memory_mb: int = field(default=2048, metadata=_by(_whole(128, 10_240, "MiB")))
+    """MiB of each execution environment; 1,769 buy a vCPU; new accounts stop at 3,008."""
+
+    timeout_s: int = field(default=300, metadata=_by(_whole(1, 900, "seconds")))
+    """Longest that one invocation may take."""
+
+    ephemeral_mb: int = field(default=512, metadata=_by(_whole(512, 10_240, "MiB")))
+    """MiB of /tmp."""
+
+    concurrency: int = field(default=0, metadata=_by(_whole(0, 100_000, "invocations")))
+    """Most invocations at one moment; 0: what the account allows."""
+
+    batch: int | None = field(default=None, metadata=_by(_whole(1, 10_000, "tasks")))
+    """Tasks of one invocation; None: as measured durations suggest."""
+
+    inline_bytes: int = field(default=65_536, metadata=_by(_whole(0, 4_000_000, "bytes")))
+    """Largest frame of a value that travels in replies and requests instead of the store."""
+
+    progress: bool | None = field(default=None, metadata=_by(_switch))
+    """Whether to draw; None: in a terminal or notebook only."""
+
+    paths: tuple[Path, ...] = field(default=(), metadata=_by(_paths))
+    """Folders that local functions see, besides those that the graph names."""
+
+    isolation: str = field(default="auto", metadata=_by(_one_of("auto", "namespaces", "landlock", "plain")))
+    """How local functions are kept from the machine; `auto`: the strongest that works here."""
+
+    deployment_id: str = field(metadata=_by(_like(r"[a-z0-9]{1,8}", "1 to 8 lower-case letters or digits")))
+    """Stands in all names that we make in an account; who shares it shares functions."""
+
+    deps: str = field(default=EXACT, metadata=_by(_deps))
+    """What a function holds: `exact`, what its operation is known to need; `safe`: also all that this is seen to
+    import here, optional imports included."""
+
+    requirements: tuple[str, ...] = field(default=(), metadata=_by(_names))
+    """What no analysis can know: distributions that every function gets, such as `lz4` or `fsspec[s3]`."""
+
+
+def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Return the settings: flags beat `GRAPHLAMBDA_*` variables, these beat the defaults.
+
+    Raises:
+        ConfigError: some are wrong, unknown or missing; the message lists all of them.
+    """
+    environ = os.environ if environ is None else environ
+    given = _given(flags or {}, environ)
+    values, mistakes = _parse(given)
+    values = _defaults(values, environ) | values
+    mistakes += _contradictions(values)
+    if mistakes:
+        raise ConfigError("\n".join(sorted(mistakes)))
+    return Config(**values)
+
+
+def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of this process, for the tools of the user's own that are run: uv and pip."""
+    return dict(os.environ if environ is None else environ)
+
+
+def time_zone(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the time zone that this process was given; None for the system's."""
+    return (os.environ if environ is None else environ).get("TZ")
+
+
+def secret_values(environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the values of variables whose names say that they are secrets: where one turns up, it was copied."""
+    environ = os.environ if environ is None else environ
+    return frozenset(
+        value
+        for name, value in environ.items()
+        if _SECRET_NAME.search(name)
+        and len(value) >= _SECRET_LENGTH
+        and not value.startswith(("/", "~", "."))
+    )
+
+
+def _given(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Return, by setting, where it comes from and its text or value."""
+    ours = [(name.removeprefix(PREFIX).lower(), name) for name in environ if name.startswith(PREFIX)]
+    sources = [("region", "AWS_DEFAULT_REGION"), ("region", "AWS_REGION"), *ours]
+    variables = {key: (name, environ[name]) for key, name in sources if environ.get(name)}
+    return variables | {key: (f"{key}=", value) for key, value in flags.items() if value is not None}
+
+
+def _parse(given: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    parsers: dict[str, Parser] = {setting.name: setting.metadata["parser"] for setting in fields(Config)}
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for name, (source, value) in given.items():
+        if name not in parsers:
+            mistakes.append(f"{source}: there is no such setting{_suggestion(name, parsers)}")
+            continue
+        try:
+            values[name] = parsers[name](value)
+        except ValueError as error:
+            mistakes.append(f"{source} must be {error}, not {value!r}")
+    return values, mistakes
+
+
+def _suggestion(name: str, known: Mapping[str, Parser]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f" (there are {', '.join(sorted(known))})"
+
+
+def _defaults(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the defaults that depend on the user, the machine or another setting."""
+    endpoint = values.get("endpoint", "")
+    where = f"{endpoint} {values.get('region', REGION)}"
+    return {
+        "cache_dir": _home(environ, "XDG_CACHE_HOME", ".cache"),
+        "state_dir": _home(environ, "XDG_STATE_HOME", ".local/state"),
+        "deployment_id": _deployment_id(where, environ) if endpoint else LOCAL_ID,
+    }
+
+
+def _home(environ: Mapping[str, str], variable: str, folder: str) -> Path:
+    """Return our folder in one of the user's; relative paths in the variable do not count (XDG base directories)."""
+    named = environ.get(variable, "")
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    return (Path(named) if named.startswith("/") else home / folder) / "graphlambda"
+
+
+def _deployment_id(where: str, environ: Mapping[str, str]) -> str:
+    """Return eight digits of their own for each user of an account and region."""
+    user = environ.get("USER") or environ.get("LOGNAME") or ""
+    return hashlib.sha256(f"{where} {user}".encode()).hexdigest()[:8]
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    if values.get("endpoint") == AWS and values.get("role", LOCAL_ROLE) == LOCAL_ROLE:
+        return [f"role= ({PREFIX}ROLE) must be given for AWS: the ARN of the role that functions run under"]
+    return []

@@ -1,0 +1,224 @@
+"""A Cloud over boto3: AWS itself, or any endpoint that speaks Lambda's REST calls.
+
+In: `Call`s and names. Out: what the service reports, in our nouns. All of AWS's errors become `CloudError`
+here. Decides nothing about what should exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnreachableError
+
+from graphlambda.deployer.functions import (
+    Call,
+    Configuration,
+    Deployed,
+    DeployedFunction,
+    DeployedLayer,
+    Made,
+)
+from graphlambda.deployer.plan import FAILED, READY
+from graphlambda.deployer.retry import CALLS_PER_S, UNREACHABLE, TokenBucket, backoff
+from graphlambda.deployer.threads import THREADS, at_once
+from graphlambda.errors import CloudError, DeployTimeoutError
+
+READ_TIMEOUT_S = 120
+"""An upload of a large layer is unpacked before it is answered."""
+
+ACTIVE_TIMEOUT_S = 300.0
+"""As long as AWS's own waiter `function_active_v2` waits; functions outside a VPC take seconds."""
+
+POLL_S = (0.01, 1.0)
+"""Shortest and longest wait between two looks: the local Lambda is ready in milliseconds, AWS in seconds."""
+
+UNPACED = frozenset({"get_function"})
+"""Calls with a quota of their own: 100 a second for GetFunction (AWS: Lambda quotas)."""
+
+
+def aws_cloud(region: str) -> AwsCloud:
+    """Return the account of the user's own credentials chain, paced to what AWS takes."""
+    client = boto3.session.Session().client("lambda", region_name=region, config=_config())
+    return AwsCloud(client, endpoint=region, pace=TokenBucket(CALLS_PER_S).take)
+
+
+def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
+    """Return what answers at `endpoint`, unpaced; neither the user's AWS identity nor a proxy is used."""
+    client = boto3.session.Session().client(
+        "lambda",
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=_config(proxies={}),
+    )
+    return AwsCloud(client, endpoint=endpoint, pace=_at_once)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsCloud:
+    """Lambda's control plane through one boto3 client, which threads may share."""
+
+    client: Any
+    """boto3's client of Lambda. Its methods are called by name, as a plan gives them."""
+
+    endpoint: str
+    pace: Callable[[], None]
+    """Returns when the next paced call may go out."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
+        """Return what there is; one GetFunction a function, one ListLayerVersions a layer."""
+        named, versions = tuple(functions), tuple(layers)
+        found = zip(named, at_once(self._function, named), strict=True)
+        newest = zip(versions, at_once(self._layer, versions), strict=True)
+        return Deployed(
+            functions={name: function for name, function in found if function},
+            layers={name: layer for name, layer in newest if layer},
+        )
+
+    def call(self, call: Call) -> Made:
+        """Make one call of a plan."""
+        try:
+            answer = self._send(call.method, _with_bytes(call.params))
+        except CloudError as error:
+            if call.method == "create_function" and error.code == "ResourceConflictException":
+                return Made("", new=False)
+            raise
+        return Made(str(answer.get("LayerVersionArn") or answer.get("FunctionArn") or ""), new=True)
+
+    def wait_active(self, name: str) -> DeployedFunction:
+        """Look, first often and then each second, until the function can be invoked."""
+        start_s = self.clock()
+        pause_s, longest_s = POLL_S
+        while True:
+            function = _read_function(self._send("get_function", {"FunctionName": name}))
+            if function.state in READY:
+                return function
+            if function.state == FAILED:
+                raise CloudError(f"creation of {name}", FAILED, function.reason or "Lambda gives no reason")
+            if self.clock() - start_s > ACTIVE_TIMEOUT_S:
+                raise DeployTimeoutError(
+                    f"function {name!r} is still {function.state} after {ACTIVE_TIMEOUT_S:.0f} s "
+                    f"({function.reason or 'Lambda gives no reason'}). Deploy again to go on waiting"
+                )
+            self.sleep(pause_s)
+            pause_s = min(longest_s, pause_s * 1.5)
+
+    def concurrency(self) -> int:
+        """Return how many invocations the account runs at one moment.
+
+        Raises:
+            CloudError: the control plane refused to say.
+        """
+        return int(self._send("get_account_settings", {})["AccountLimit"]["ConcurrentExecutions"])
+
+    def _function(self, name: str) -> DeployedFunction | None:
+        try:
+            return _read_function(self._send("get_function", {"FunctionName": name}))
+        except CloudError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+
+    def _layer(self, name: str) -> DeployedLayer | None:
+        """Return the newest version; AWS lists versions from the newest on."""
+        try:
+            versions = self._send("list_layer_versions", {"LayerName": name})["LayerVersions"]
+        except CloudError as error:
+            if error.code == "ResourceNotFoundException":
+                return None
+            raise
+        newest = max(versions, key=lambda version: version["Version"], default=None)
+        return newest and DeployedLayer(newest["LayerVersionArn"], newest.get("Description", ""))
+
+    def _send(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send one request, repeated as `retry` says; return the answer.
+
+        Raises:
+            CloudError: the service refused, or could not be reached as often as we try.
+        """
+        attempt = 0
+        while True:
+            if method not in UNPACED:
+                self.pace()
+            try:
+                return self._once(method, params)
+            except CloudError as error:
+                table = backoff(error.code, error.message)
+                wait_s = table.wait_s(attempt) if table else None
+                if wait_s is None:
+                    raise
+            attempt += 1
+            self.sleep(wait_s)
+
+    def _once(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        name = " ".join(filter(None, (method, params.get("FunctionName") or params.get("LayerName"))))
+        try:
+            answer: Mapping[str, Any] = getattr(self.client, method)(**params)
+        except ClientError as error:
+            details = error.response["Error"]
+            raise CloudError(name, details.get("Code", ""), details.get("Message", "")) from error
+        except (HTTPClientError, UnreachableError) as error:
+            raise CloudError(name, UNREACHABLE, f"{self.endpoint}: {error}") from error
+        except BotoCoreError as error:
+            raise CloudError(name, type(error).__name__, str(error)) from error
+        return answer
+
+
+def _config(**more: Any) -> Config:
+    """Return a client's settings: no retries of its own, since ours are typed and bounded."""
+    return Config(
+        connect_timeout=5,
+        read_timeout=READ_TIMEOUT_S,
+        max_pool_connections=THREADS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        user_agent_extra="graphlambda",
+        **more,
+    )
+
+
+def _at_once() -> None:
+    """Let a call through: nobody counts them."""
+
+
+def _with_bytes(value: Any) -> Any:
+    """Return params with each file's content in its place, read only now: a plan is small."""
+    match value:
+        case Path():
+            return value.read_bytes()
+        case Mapping():
+            return {key: _with_bytes(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
+    """Translate what GetFunction answers."""
+    report = answer["Configuration"]
+    return DeployedFunction(
+        arn=report["FunctionArn"],
+        state=report.get("State", "Active"),
+        reason=report.get("StateReason", ""),
+        configuration=Configuration(
+            code_sha256=report["CodeSha256"],
+            role=report["Role"],
+            runtime=report["Runtime"],
+            handler=report["Handler"],
+            architecture=report["Architectures"][0],
+            memory_mb=report["MemorySize"],
+            timeout_s=report["Timeout"],
+            ephemeral_mb=report["EphemeralStorage"]["Size"],
+            environment=tuple(sorted(report.get("Environment", {}).get("Variables", {}).items())),
+            layers=tuple(layer["Arn"].split(":")[-2] for layer in report.get("Layers", ())),
+        ),
+    )

@@ -1,0 +1,47 @@
+"""The Cloud protocol: the few things that a deployer asks of a control plane.
+
+In: names and `Call`s. Out: what the account reports. Must not know AWS's client: `aws` does,
+`graphlambda.testing.clouds` has the contract's tests and an in-memory twin.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphlambda.deployer.functions import Call, Deployed, DeployedFunction, Made
+
+
+class Cloud(Protocol):
+    """One account and region, or the local Lambda. Safe for several threads at once."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where functions live: a URL, or a region's name."""
+
+    def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
+        """Return what there is under these names; what is not there is left out. Changes nothing.
+
+        Raises:
+            CloudError: the control plane refused to say.
+        """
+
+    def call(self, call: Call) -> Made:
+        """Make one call of a plan; its params hold no `Ref`, and `Path`s stand for the files' bytes.
+
+        To create what somebody has created since it was described is no error: `Made.new` is then false,
+        and what is there is for the caller to compare.
+
+        Raises:
+            CloudError: the control plane refused.
+        """
+
+    def wait_active(self, name: str) -> DeployedFunction:
+        """Wait until a function can be invoked; return what it is then.
+
+        Raises:
+            CloudError: there is no such function, or its creation failed.
+            DeployTimeoutError: it is neither active nor failed after the time that this cloud allows.
+        """

@@ -1,0 +1,184 @@
+"""The nouns of the deployer: what we want, what the account reports, the calls between, the deployment.
+
+In: nothing. Out: what plan, apply and the callers read. Must not know Dask or how a run goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one function is given beside its code; a part of its identity."""
+
+    memory_mb: int
+    """MiB for each execution environment, 128 to 10,240; vCPU share follows from it."""
+
+    timeout_s: int
+    """1 to 900."""
+
+    ephemeral_mb: int
+    """MiB of /tmp, 512 to 10,240."""
+
+    role: str
+    """ARN of the functions' role; the local Lambda takes any well-formed one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSpec:
+    """One layer as we want it to be."""
+
+    name: str
+    """Ends in the digest, so a name never changes meaning."""
+
+    digest: str
+    zip_path: Path
+    python: str
+    """Minor version: `3.11`."""
+
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """One function as we want it to be."""
+
+    name: str
+    """`gl-<deployment id>-<operation name>-<20 digits>`, at most 64 characters; never changes meaning."""
+
+    deployment: str
+    """Id of the deployment that it belongs to: tag and log group carry it."""
+
+    operation: str
+    """Operation id."""
+
+    zip_path: Path
+    handler: str
+    python: str
+    architecture: str
+    layers: tuple[str, ...]
+    """Names of layers, in mount order."""
+
+    settings: Settings
+    """What was asked for, and the /tmp that the function itself takes on top."""
+
+    description: str
+    """How tight it is packed, for people who look at the plan or at the account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What decides how a function behaves, in Lambda's words: compared between wish and report."""
+
+    code_sha256: str
+    """Base64, of the zip's bytes, as Lambda reports it."""
+
+    role: str
+    runtime: str
+    """`python3.11`."""
+
+    handler: str
+    architecture: str
+    memory_mb: int
+    timeout_s: int
+    ephemeral_mb: int
+    environment: tuple[tuple[str, str], ...]
+    """Variables, sorted by name."""
+
+    layers: tuple[str, ...]
+    """Names, in mount order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedFunction:
+    """One function as the account reports it."""
+
+    arn: str
+    state: str
+    """`Pending`, `Active`, `Inactive` (idle for long; wakes by itself), `Failed`, `Deleting`, …"""
+
+    reason: str
+    """Why it is in that state, in Lambda's words; often empty."""
+
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedLayer:
+    """The newest version of a layer as the account reports it."""
+
+    arn: str
+    """Of the version."""
+
+    digest: str
+    """The tree digest that it was published with; empty if someone else published it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What the account holds of what we asked about."""
+
+    functions: Mapping[str, DeployedFunction]
+    """By name; absent ones are left out."""
+
+    layers: Mapping[str, DeployedLayer]
+    """By name; absent ones are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The ARN of a layer version that an earlier call of the plan will have published."""
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call that a plan asks for."""
+
+    method: str
+    """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`."""
+
+    params: Mapping[str, Any]
+    """Its arguments; may hold `Ref`s, and `Path`s for a zip's content."""
+
+    @property
+    def subject(self) -> str:
+        """Name of the function or layer that the call is about."""
+        return str(self.params.get("FunctionName") or self.params.get("LayerName"))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a call left behind."""
+
+    arn: str
+    """Of the function or the layer version; empty after a deletion."""
+
+    new: bool
+    """False where somebody else had made it in the meantime."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What the account holds for a program."""
+
+    functions: Mapping[str, str]
+    """By operation id, the function's name."""
+
+    created: tuple[str, ...]
+    """Names of the functions that this deploy made; the others were there."""
+
+    endpoint: str
+    """Where they are: a URL, or a region's name."""
+
+    settings: Settings
+
+    artifact_bytes: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """By operation id, its zip and those of its layers; known to who deployed, not kept in a manifest."""

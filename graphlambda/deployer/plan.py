@@ -1,0 +1,113 @@
+"""Plan a deployment: what we want + what the account holds → the calls to make, in their order.
+
+Pure. In: specs and a `Deployed`. Out: `Call`s as data, to be shown, compared or applied. Reads nothing and
+calls nothing: a `Cloud` describes the account, `apply` makes the calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from graphlambda.deployer.functions import Call, Ref
+from graphlambda.deployer.specs import environment, runtime_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from graphlambda.deployer.functions import (
+        Configuration,
+        Deployed,
+        DeployedLayer,
+        FunctionSpec,
+        LayerSpec,
+    )
+
+READY = frozenset({"Active", "Inactive"})
+"""States in which a function takes invocations; the first one wakes an inactive function by itself."""
+
+FAILED = "Failed"
+"""State of a function whose creation went wrong: it never recovers (AWS: Lambda function states)."""
+
+
+def plan(
+    layers: Iterable[LayerSpec], functions: Iterable[FunctionSpec], deployed: Deployed
+) -> tuple[Call, ...]:
+    """Return the calls that make the account hold all `functions` and the `layers` that new ones need.
+
+    Layers first, each published once; then failed functions go; then one create for each function that is not
+    there. Nothing is asked for what exists: names are content addresses.
+    """
+    missing = {spec.name: spec for spec in functions if not usable(spec.name, deployed)}
+    needed = {layer for spec in missing.values() for layer in spec.layers}
+    wanted = {layer.name: layer for layer in layers if layer.name in needed}
+    absent = [layer for layer in wanted.values() if not _published(layer, deployed)]
+    there = {name: deployed.layers[name] for name in needed if name in deployed.layers}
+    for layer in absent:
+        there.pop(layer.name, None)
+    return (
+        *(_publish(layer) for layer in absent),
+        *(Call("delete_function", {"FunctionName": name}) for name in missing if name in deployed.functions),
+        *(_create(spec, there) for spec in missing.values()),
+    )
+
+
+def usable(name: str, deployed: Deployed) -> bool:
+    """Return whether a function is there and may become, or is, active."""
+    return name in deployed.functions and deployed.functions[name].state != FAILED
+
+
+def disagreements(wanted: Configuration, reported: Configuration) -> tuple[str, ...]:
+    """Return, in words, every way in which a function is not the one that its name promises."""
+    report = asdict(reported)
+    return tuple(
+        f"{field} is {report[field]!r} instead of {wish!r}"
+        for field, wish in asdict(wanted).items()
+        if report[field] != wish
+    )
+
+
+def log_group(deployment_id: str) -> str:
+    """Return the one log group of a deployment's functions: one to keep, to search, to delete."""
+    return f"/graphlambda/{deployment_id}"
+
+
+def _published(layer: LayerSpec, deployed: Deployed) -> bool:
+    there = deployed.layers.get(layer.name)
+    return there is not None and there.digest == layer.digest
+
+
+def _publish(layer: LayerSpec) -> Call:
+    return Call(
+        "publish_layer_version",
+        {
+            "LayerName": layer.name,
+            "Description": layer.digest,
+            "Content": {"ZipFile": layer.zip_path},
+            "CompatibleRuntimes": [runtime_name(layer.python)],
+            "CompatibleArchitectures": [layer.architecture],
+        },
+    )
+
+
+def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
+    """Return the one call that makes a function: whatever it lacks would cost a call, and a wait, each."""
+    return Call(
+        "create_function",
+        {
+            "FunctionName": spec.name,
+            "Role": spec.settings.role,
+            "Runtime": runtime_name(spec.python),
+            "Handler": spec.handler,
+            "Description": spec.description,
+            "Architectures": [spec.architecture],
+            "Code": {"ZipFile": spec.zip_path},
+            "Layers": [there[name].arn if name in there else Ref(name) for name in spec.layers],
+            "MemorySize": spec.settings.memory_mb,
+            "Timeout": spec.settings.timeout_s,
+            "EphemeralStorage": {"Size": spec.settings.ephemeral_mb},
+            "Environment": {"Variables": dict(environment(spec.settings))},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": log_group(spec.deployment)},
+            "Tags": {"graphlambda": spec.deployment, "graphlambda-operation": spec.operation},
+        },
+    )

@@ -1,0 +1,35 @@
+"""A few requests at once, and an end to them that comes when it is asked for.
+
+In: a function and what to call it with. Out: its results, in that order. Must not know what it calls.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+THREADS = 8
+"""Requests in flight: enough to fill a line; the control plane's own rate is the cloud's business."""
+
+
+def at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order, `THREADS` at a time.
+
+    After a failure no call is begun, and those in flight end before it is raised. An interrupt waits for
+    nothing: Ctrl-C in the middle of an upload, or of a retry, comes back at once.
+    """
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="graphlambda-deploy")
+    patient = False
+    try:
+        yield from pool.map(function, items)
+    except Exception:
+        patient = True
+        raise
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)

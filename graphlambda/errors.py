@@ -1,0 +1,171 @@
+"""The one error tree. Foreign errors are translated into it once, at the boundary, with `from`.
+
+GraphlambdaError
+├── ConfigError                    a setting is wrong
+├── CompileError
+│   ├── RefusedError               what could not be right on Lambda; says the remedy
+│   │   └── MissingKeyError        the graph lacks a key; a KeyError, too, as in Dask
+│   ├── UnshippableError           an object that cannot travel to a function
+│   └── ProgramFileError           a saved program is damaged or not ours
+├── PackageError
+│   ├── MissingDistributionError   an operation needs what is not installed
+│   ├── TargetError                a distribution cannot load on the target
+│   ├── ProofError                 an artifact does not import in isolation
+│   └── ArtifactTooLargeError      more than one function may hold
+├── DeployError
+│   ├── CloudError                 the control plane said no
+│   └── DeployTimeoutError         a function did not become active in time
+├── LocalLambdaError               the local Lambda did not start or has died
+└── RunError
+    ├── TaskError                  a task failed; its own exception could not come home as itself
+    ├── UnpackError                a function's distributions could not be unpacked to its /tmp
+    ├── MissingModuleError         a function lacks a module that its task imported
+    ├── OutOfMemoryError           a function ran out of memory, repeatedly
+    ├── TimedOutError              a task ran longer than its function may
+    ├── EnvironmentLostError       an execution environment died, repeatedly
+    ├── ThrottledError             concurrency never became free
+    ├── InvokeError                Invoke failed in a way that repeating cannot mend
+    ├── StoreError                 the store is unavailable, or lost a value
+    ├── AuthenticationError        a frame is not what it claims to be
+    ├── ResultTooLargeError        the result would not fit into the client's memory
+    └── RunCancelledError          the run was stopped
+"""
+
+from __future__ import annotations
+
+
+class GraphlambdaError(Exception):
+    """Anything that graphlambda itself reports. A user's own exception comes back as itself."""
+
+
+class ConfigError(GraphlambdaError):
+    """A setting is wrong; the message lists all that are."""
+
+
+class CompileError(GraphlambdaError):
+    """A graph cannot become a program."""
+
+
+class RefusedError(CompileError):
+    """The graph asks for what could not be right on Lambda. Raised before anything runs."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}"
+
+
+class MissingKeyError(RefusedError, KeyError):
+    """A key is wanted, or a task needs it, that the graph does not hold."""
+
+
+class UnshippableError(CompileError):
+    """An object cannot travel to a function: it does not pickle."""
+
+
+class ProgramFileError(CompileError):
+    """A saved program is damaged, or was not saved by this deployment's owner."""
+
+
+class PackageError(GraphlambdaError):
+    """An artifact cannot be built."""
+
+
+class MissingDistributionError(PackageError):
+    """An operation needs a module that no installed distribution provides."""
+
+
+class TargetError(PackageError):
+    """A distribution cannot load on the target."""
+
+
+class TargetWarning(UserWarning):
+    """What was built loads on this machine, but would not on AWS."""
+
+
+class ProofError(PackageError):
+    """An artifact does not import in an interpreter that sees nothing else."""
+
+
+class ArtifactTooLargeError(PackageError):
+    """The unzipped artifact and its layers exceed what one function may hold."""
+
+
+class DeployError(GraphlambdaError):
+    """The account cannot be made to hold what the program needs."""
+
+
+class CloudError(DeployError):
+    """The control plane refused a call."""
+
+    def __init__(self, call: str, code: str, message: str) -> None:
+        super().__init__(call, code, message)
+        self.call = call
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.call} failed with {self.code}: {self.message}"
+
+
+class DeployTimeoutError(DeployError):
+    """A function did not become active in the time that we wait."""
+
+
+class LocalLambdaError(GraphlambdaError):
+    """The local Lambda did not start, or has died."""
+
+
+class RunError(GraphlambdaError):
+    """A run did not end with all its values."""
+
+
+class TaskError(RunError):
+    """A task failed and its own exception could not come home as itself."""
+
+
+class UnpackError(RunError):
+    """A function's distributions could not be unpacked to its /tmp."""
+
+
+class MissingModuleError(RunError):
+    """A task imported a module that its function does not hold."""
+
+
+class OutOfMemoryError(RunError):
+    """A function ran out of memory as often as we try."""
+
+
+class TimedOutError(RunError):
+    """A task ran longer than its function may."""
+
+
+class EnvironmentLostError(RunError):
+    """An execution environment died under a task as often as we try."""
+
+
+class ThrottledError(RunError):
+    """No concurrency became free in the time that we wait."""
+
+
+class InvokeError(RunError):
+    """Invoke failed in a way that repeating cannot mend."""
+
+
+class StoreError(RunError):
+    """The store is unavailable, or has lost a value."""
+
+
+class AuthenticationError(RunError):
+    """A frame is damaged, or belongs to another run, task or key."""
+
+
+class ResultTooLargeError(RunError):
+    """The result would not fit into the client's memory; nothing was downloaded."""
+
+
+class RunCancelledError(RunError):
+    """The run was stopped before its end."""

@@ -1,0 +1,314 @@
+"""One execution environment: a process of its own, and the Runtime API port that serves it alone.
+
+In: a function, a launcher's specification, invocations one at a time. Out: results, to each invocation's `done`;
+`released` and `ended` to the pool. Must not know concurrency or other environments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphlambda.local import limits, processes
+from graphlambda.local.answers import Answer
+from graphlambda.local.http import Connection, Reply
+from graphlambda.local.invocation import (
+    Invocation,
+    Report,
+    Result,
+    error_type,
+    exited,
+    report_line,
+    timed_out,
+    too_large,
+)
+from graphlambda.local.names import function_arn
+from graphlambda.local.runtime_api import RuntimeApi
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from graphlambda.local.records import Function
+
+FREEZE_S = 0.05
+"""How long a process goes on after its invocation before it is frozen. Lambda freezes at once; here, waking a frozen
+process would cost each of many short invocations in a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How an environment's process is started."""
+
+    command: tuple[str, ...]
+    specification: Mapping[str, Any]
+    """For the guest, on its standard input; holds the token."""
+
+    variables: Mapping[str, str]
+    """The process's whole environment, without the Runtime API's address."""
+
+    folder: Path
+    """Working directory on the host."""
+
+    helpers: int
+    """Processes that the guest puts between the service and the function."""
+
+    tmp: Path | None
+    """Folder that stands for /tmp and ends with the environment; None where one is mounted."""
+
+
+class Owner(Protocol):
+    """Who keeps environments."""
+
+    def released(self, environment: Environment) -> None:
+        """Learn that its invocation has ended; the environment can take another unless it is `dead`."""
+
+    def ended(self, environment: Environment) -> None:
+        """Learn that its process is gone."""
+
+
+class Environment:
+    """A process that runs one function, one invocation at a time."""
+
+    def __init__(self, function: Function, generation: int, owner: Owner) -> None:
+        self.function = function
+        self.generation = generation
+        """Which set of visible paths and identity it was started with."""
+        self.dead = False
+        """Whether it was told to end, or has."""
+        self.peak_mb = 0
+        self._owner = owner
+        self._current: Invocation | None = None
+        self._next: Reply | None = None
+        self._frozen = False
+        self._why = ""
+        self._log = bytearray()
+        self._init_ms: float | None = None
+        self._cold = True
+        self._began = time.perf_counter()
+        self._timer: asyncio.TimerHandle | None = None
+        self._server: asyncio.Server | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._gone = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """Return the process that everything of the environment descends from."""
+        assert self._process is not None
+        return self._process.pid
+
+    def processes(self) -> list[int]:
+        """Return the function's process and all that it has started; the guest's own helpers are left out."""
+        return processes.descendants(self.pid)[self._helpers :]
+
+    def start(self, launch: Launch, first: Invocation) -> None:
+        """Start the process; it gets `first` as soon as it asks.
+
+        Raises:
+            OSError: the process could not be started.
+        """
+        loop = asyncio.get_running_loop()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._port = listener.getsockname()[1]
+        self._token = str(launch.specification["token"])
+        self._tmp = launch.tmp
+        self._helpers = launch.helpers
+        self._output, output = os.pipe()
+        os.set_blocking(self._output, False)
+        variables = {**launch.variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._port}"}
+        try:
+            self._process = subprocess.Popen(
+                launch.command,
+                env=variables,
+                cwd=launch.folder,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except OSError:
+            listener.close()
+            os.close(self._output)
+            raise
+        finally:
+            os.close(output)
+        self._specify(launch.specification)
+        loop.add_reader(self._output, self._drain)
+        processes.watch(self._process, self._died)
+        api = RuntimeApi(self, by_token=launch.specification["client"] == "pure")
+        self._serving = loop.create_task(self._listen(listener, api))
+        self._current = first
+        self._timer = loop.call_later(limits.INIT_S + self.function.timeout_s, self.end, "Sandbox.Timedout")
+
+    def give(self, invocation: Invocation) -> None:
+        """Run an invocation; the environment must be free."""
+        assert self._current is None
+        assert not self.dead
+        self._current = invocation
+        if self._next is not None:
+            self._hand_over(self._next)
+
+    def runs(self, request_id: str) -> bool:
+        """Return whether this is the invocation that runs."""
+        return self._current is not None and self._current.id == request_id
+
+    def end(self, why: str = "") -> None:
+        """Kill the process; `why` is the error type that a running invocation ends with."""
+        if self.dead:
+            return
+        self.dead, self._why = True, why
+        processes.kill(self.pid)
+
+    async def gone(self) -> None:
+        """Wait until the process has ended and its port is closed."""
+        await self._gone.wait()
+
+    # --- what the process asks of the Runtime API -------------------------------------------------------------
+
+    def is_own(self, peer: tuple[str, int]) -> bool:
+        """Return whether a connection comes from this environment's process."""
+        return processes.owns_connection(self.pid, peer, self._port)
+
+    def has_token(self, token: str) -> bool:
+        """Return whether this is the secret that this environment's process was started with."""
+        return secrets.compare_digest(token.encode(), self._token.encode())
+
+    def next(self, reply: Reply) -> None:
+        """The process is ready: give it the invocation that waits, or let it sleep."""
+        if self._init_ms is None:
+            self._init_ms = (time.perf_counter() - self._began) * 1e3
+        if self._current is not None:
+            self._hand_over(reply)
+            return
+        self._next = reply
+        self._timer = asyncio.get_running_loop().call_later(FREEZE_S, self._freeze)
+
+    def respond(self, request_id: str, body: bytes, *, failed: bool) -> bool:
+        """The process has a response or an error; return whether it is for the invocation that runs."""
+        if self._current is None or self._current.id != request_id:
+            return False
+        self._finish(body, "Unhandled" if failed else "")
+        return True
+
+    def respond_too_large(self) -> None:
+        """The process has a response that Lambda does not pass on."""
+        self.dead = True  # AWS's client ends on the 413 that its process gets now
+        self._finish(too_large(), "Unhandled", "Function.ResponseSizeTooLarge")
+        processes.kill(self.pid)
+
+    def fail_to_start(self, body: bytes) -> None:
+        """The function's module did not import: the environment is of no use."""
+        self.dead = True
+        self._finish(body, "Unhandled", error_type(body))
+        processes.kill(self.pid)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _specify(self, specification: Mapping[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with self._process.stdin as pipe:
+            pipe.write(json.dumps(specification).encode())
+
+    async def _listen(self, listener: socket.socket, api: RuntimeApi) -> None:
+        self._server = await asyncio.get_running_loop().create_server(lambda: Connection(api), sock=listener)
+
+    def _freeze(self) -> None:
+        if not self.dead:
+            processes.freeze(self.pid)
+            self._frozen = True
+
+    def _hand_over(self, reply: Reply) -> None:
+        invocation, self._next = self._current, None
+        assert invocation is not None
+        if self._frozen:
+            processes.thaw(self.pid)
+            self._frozen = False
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(self.function.timeout_s, self.end, "Sandbox.Timedout")
+        self._drain()
+        self._log.clear()
+        self._began = time.perf_counter()
+        deadline_ms = int((time.time() + self.function.timeout_s) * 1000)
+        headers = (
+            ("Lambda-Runtime-Aws-Request-Id", invocation.id),
+            ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
+            ("Lambda-Runtime-Invoked-Function-Arn", function_arn(self.function.name)),
+        )
+        reply(Answer(200, invocation.payload, headers))
+
+    def _finish(self, payload: bytes, function_error: str, kind: str = "") -> None:
+        """End the invocation that runs, and be free for the next."""
+        invocation, self._current = self._current, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if invocation is None:
+            return
+        log = self._tail(invocation, kind) if invocation.tail else b""
+        self._cold = False
+        self._owner.released(self)
+        invocation.done(Result(payload=payload, function_error=function_error, log=log))
+
+    def _tail(self, invocation: Invocation, kind: str) -> bytes:
+        self._drain()
+        if not self.dead:
+            self.peak_mb = max(self.peak_mb, -(-processes.peak_bytes(self.processes()) // 2**20))
+        report = Report(
+            duration_ms=(time.perf_counter() - self._began) * 1e3,
+            init_ms=self._init_ms if self._cold else None,
+            memory_mb=self.function.memory_mb,
+            peak_mb=self.peak_mb,
+            error=kind,
+        )
+        start = f"START RequestId: {invocation.id} Version: $LATEST\n".encode()
+        end = f"END RequestId: {invocation.id}\n{report_line(invocation.id, report)}".encode()
+        return (start + self._log + end)[-limits.LOG_TAIL_BYTES :]
+
+    def _drain(self) -> None:
+        """Read what the process has written; only the end is kept."""
+        while True:
+            try:
+                data = os.read(self._output, 65_536)
+            except BlockingIOError:
+                return
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._output)
+                return
+            self._log += data
+            del self._log[: -limits.LOG_TAIL_BYTES]
+
+    def _died(self, returncode: int) -> None:
+        """Clear up after the process, and end the invocation that it was running."""
+        self.dead = True
+        request_id = self._current.id if self._current else ""
+        if self._why == "Sandbox.Timedout":
+            payload, kind = timed_out(request_id, self.function.timeout_s), self._why
+        else:
+            out_of_memory = self._why == "Runtime.OutOfMemory"
+            payload = exited(request_id, returncode, out_of_memory=out_of_memory)
+            kind = self._why or "Runtime.ExitError"
+        self._finish(payload, "Unhandled", kind)
+        self._close()
+        self._owner.ended(self)
+
+    def _close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._output)
+        os.close(self._output)
+        self._serving.cancel()
+        if self._server is not None:
+            self._server.close()
+        if self._tmp is not None:
+            shutil.rmtree(self._tmp, ignore_errors=True)
+        self._process = None
+        self._gone.set()

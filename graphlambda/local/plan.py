@@ -1,0 +1,188 @@
+"""Decides what an execution environment sees: mounts for namespaces, allowed paths for Landlock.
+
+In: settings and folders. Out: the specification that `guest.bootstrap` carries out. Must not start or mount anything;
+it reads which paths exist.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graphlambda.local.settings import Level
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
+_ETC = (
+    "ca-certificates", "ca-certificates.conf", "crypto-policies", "gai.conf", "group", "host.conf", "hosts",
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "nsswitch.conf", "os-release", "passwd",
+    "pki", "protocols", "resolv.conf", "services", "ssl", "timezone",
+)  # fmt: skip
+"""Names and certificates; not /etc itself, which holds secrets of the machine."""
+_DEVICES = ("full", "null", "random", "urandom", "zero")
+"""As on Lambda there is no /dev/shm: multiprocessing's locks fail here as they do there."""
+_PROCESSORS = "/sys/devices/system/cpu"
+"""Where libraries count processors."""
+
+
+def helpers(level: Level) -> int:
+    """Return how many processes the guest puts between the service and the function: see `guest.sandbox`."""
+    return 2 if level == "namespaces" else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an environment's files lie on the host."""
+
+    task: Path
+    """The unzipped deployment package."""
+
+    opt: Path | None
+    """The merged layers."""
+
+    runtime: Path
+    """What stands for /var/runtime."""
+
+    tmp: Path
+    """A private folder: /tmp, where nothing can be mounted."""
+
+    root: Path
+    """An empty folder that a new root is mounted on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What functions may see beside their own files, and what never."""
+
+    visible: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Return whether `path` is `folder` or below it."""
+    return path == folder or folder in path.parents
+
+
+def seen(sight: Sight) -> tuple[Path, ...]:
+    """Return the visible paths that are there and not hidden, resolved, outer ones first, each once."""
+    hidden = [path.resolve() for path in sight.hidden]
+    found = {path.resolve() for path in sight.visible if path.exists()}
+    kept = [path for path in sorted(found) if not any(inside(path, folder) for folder in hidden)]
+    return tuple(path for path in kept if not any(path != outer and inside(path, outer) for outer in kept))
+
+
+def linked(sight: Sight) -> tuple[Path, ...]:
+    """Return the visible paths that lead through a symbolic link: a function opens them as they were named."""
+    shown = seen(sight)
+    named = {path.absolute() for path in sight.visible if path.exists()}
+    return tuple(
+        path
+        for path in sorted(named)
+        if path != path.resolve() and any(inside(path.resolve(), folder) for folder in shown)
+    )
+
+
+def masked(sight: Sight) -> tuple[Path, ...]:
+    """Return the hidden paths that are there and inside of a visible one, resolved."""
+    folders = seen(sight)
+    hidden = {path.resolve() for path in sight.hidden if path.exists()}
+    return tuple(path for path in sorted(hidden) if any(inside(path, folder) for folder in folders))
+
+
+def carved(folder: Path, holes: Sequence[Path]) -> list[Path]:
+    """Return paths that cover `folder` but for the holes: Landlock can allow, and not take away."""
+    if folder in holes:
+        return []
+    within = [hole for hole in holes if inside(hole, folder)]
+    if not within:
+        return [folder]
+    return [
+        path for child in sorted(folder.iterdir()) for path in carved(child, within) if not child.is_symlink()
+    ]
+
+
+def interpreter() -> Path:
+    """Return the program that runs environments: the one below any virtual environment."""
+    return Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
+
+
+def specification(
+    level: Level, place: Place, sight: Sight, *, tmp_mb: int, client: str, token: str
+) -> dict[str, Any]:
+    """Return what the guest's bootstrap reads."""
+    common = {"parent": os.getpid(), "level": level, "client": client, "token": token}
+    if level == "namespaces":
+        inner = {"task": "/var/task", "opt": "/opt", "runtime": "/var/runtime"}
+        mounts = [list(mount) for mount in root_mounts(place, sight, tmp_mb)]
+        return {**common, **inner, "root": str(place.root), "mounts": mounts}
+    outer = {"task": str(place.task), "opt": str(place.opt or place.root), "runtime": str(place.runtime)}
+    readable, writable = allowed(place, sight) if level == "landlock" else ([], [])
+    return {**common, **outer, "readable": readable, "writable": writable}
+
+
+def root_mounts(place: Place, sight: Sight, tmp_mb: int) -> list[tuple[str, str, str, str]]:
+    """Return the steps that build a root, as (kind, source, target, option), in order."""
+    steps = [_system(path) for path in _SYSTEM if Path(path).exists()]
+    steps += [
+        ("bind", str(Path("/etc", name).resolve()), f"/etc/{name}", "ro")
+        for name in _ETC
+        if Path("/etc", name).exists()
+    ]
+    steps += [("bind", f"/dev/{name}", f"/dev/{name}", "rw") for name in _DEVICES]
+    steps += [("bind", _PROCESSORS, _PROCESSORS, "ro")] if Path(_PROCESSORS).exists() else []
+    steps += [("proc", "proc", "/proc", ""), ("link", "/proc/self/fd", "/dev/fd", "")]
+    steps.append(("tmpfs", "tmpfs", "/tmp", f"mode=1777,size={tmp_mb}m"))  # noqa: S108 - the environment's own
+    prefix = Path(sys.base_prefix).resolve()
+    if not any(inside(prefix, Path(path).resolve()) for path in _SYSTEM):
+        steps.append(("bind", str(prefix), str(prefix), "ro"))
+    steps += [("tmpfs", "tmpfs", str(path), "mode=555,size=4k") for path in _site_packages(prefix)]
+    steps += [("bind", str(path), str(path), "rw") for path in seen(sight)]
+    steps += [("link", str(path.resolve()), str(path), "") for path in linked(sight)]
+    steps += [_mask(path) for path in masked(sight)]
+    steps += [
+        ("bind", str(place.task), "/var/task", "ro"),
+        ("bind", str(place.runtime), "/var/runtime", "ro"),
+    ]
+    steps.append(("bind", str(place.opt or place.root), "/opt", "ro"))
+    return steps
+
+
+def allowed(place: Place, sight: Sight) -> tuple[list[str], list[str]]:
+    """Return the paths that Landlock lets be read, and those it lets be changed too."""
+    system = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
+    system += [Path(_PROCESSORS), Path("/proc"), Path(sys.base_prefix)]
+    own = [place.task, place.runtime, place.root, *((place.opt,) if place.opt else ())]
+    devices = [Path("/dev", name) for name in _DEVICES]
+    holes = masked(sight)
+    writable = [path for folder in seen(sight) for path in carved(folder, holes)]
+    return _there([*system, *own]), _there([*devices, place.tmp, *writable])
+
+
+def _there(paths: Iterable[Path]) -> list[str]:
+    return list(dict.fromkeys(str(path) for path in paths if path.exists()))
+
+
+def _system(path: str) -> tuple[str, str, str, str]:
+    if Path(path).is_symlink():
+        return "link", str(Path(path).readlink()), path, ""
+    return "bind", path, path, "ro"
+
+
+def _mask(path: Path) -> tuple[str, str, str, str]:
+    if path.is_dir():
+        return "tmpfs", "tmpfs", str(path), "mode=555,size=4k"
+    return "bind", "/dev/null", str(path), "ro"
+
+
+def _site_packages(prefix: Path) -> list[Path]:
+    """Return the folders of installed distributions that a system folder or the interpreter's own would show."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    places = [prefix / "lib" / version / "site-packages", Path("/usr/lib/python3/dist-packages")]
+    places += [Path("/usr/local/lib", version, kind) for kind in ("site-packages", "dist-packages")]
+    places += [Path("/usr/lib", version, kind) for kind in ("site-packages", "dist-packages")]
+    return [path for path in dict.fromkeys(places) if path.is_dir()]

@@ -1,0 +1,77 @@
+"""What earlier builds found out: finished artifacts, and modules that evidence did not show.
+
+In: keys. Out: an `Artifact` whose zips are there, or nothing. Must not build.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.packager.artifact import Artifact, Layer, Requirement, Target
+from graphlambda.packager.cache import touch
+from graphlambda.packager.slim import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphlambda.compiler.program import Operation
+    from graphlambda.packager.cache import Cache
+
+
+def recall(cache: Cache, key: str) -> Artifact | None:
+    """Return the artifact that was built for a key, if all its zips are still whole."""
+    text = cache.get("artifacts", f"{key}.json")
+    if text is None:
+        return None
+    artifact = _artifact(json.loads(text))
+    zips = [
+        (artifact.zip_path, artifact.zip_bytes),
+        *((each.zip_path, each.zip_bytes) for each in artifact.layers),
+    ]
+    if not all(path.is_file() and path.stat().st_size == size for path, size in zips):
+        return None
+    for path, _ in zips:
+        touch(path)
+    return artifact
+
+
+def remember(cache: Cache, key: str, artifact: Artifact) -> None:
+    """Keep an artifact that is proved and zipped."""
+    cache.put("artifacts", f"{key}.json", json.dumps(asdict(artifact), default=str).encode())
+
+
+def learnt(cache: Cache, operation: Operation) -> frozenset[str]:
+    """Return the modules that an operation turned out to need, beside its evidence."""
+    text = cache.get("learnt", _note_of(operation))
+    return frozenset(json.loads(text)) if text else frozenset()
+
+
+def learn(cache: Cache, operation: Operation, modules: Iterable[str]) -> None:
+    """Remember modules that an operation turned out to need: the next build takes them for evidence."""
+    known = learnt(cache, operation) | set(modules)
+    cache.put("learnt", _note_of(operation), json.dumps(sorted(known)).encode())
+
+
+def _note_of(operation: Operation) -> str:
+    """Another program's inputs may be of other kinds: what un-pickling those needed says nothing of these."""
+    inputs = operation.value_imports
+    return f"{key_of(operation.id, *inputs) if inputs else operation.id}.json"
+
+
+def _artifact(fields: dict[str, Any]) -> Artifact:
+    layers = tuple(_layer(layer) for layer in fields.pop("layers"))
+    fields["aws_refuses"] = tuple(fields["aws_refuses"])
+    target = Target(**fields.pop("target"))
+    return Artifact(**_common(fields), layers=layers, target=target)
+
+
+def _layer(fields: dict[str, Any]) -> Layer:
+    return Layer(**_common(fields))
+
+
+def _common(fields: dict[str, Any]) -> dict[str, Any]:
+    requirements = tuple(Requirement(**each) for each in fields["requirements"])
+    return {**fields, "zip_path": Path(fields["zip_path"]), "requirements": requirements}

@@ -1,0 +1,186 @@
+"""What a run adds up to.
+
+In: its events. Out: a `Summary`, and the one line that closes a run. Must not print, nor keep an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphlambda.report.prices import LAMBDA, Prices, cost_usd, gb_seconds
+from graphlambda.report.units import count, duration, money, size
+from graphlambda.scheduler.events import (
+    Event,
+    InvocationEnded,
+    InvocationStarted,
+    RunEnded,
+    RunStarted,
+    TaskDone,
+    TaskRetried,
+)
+from graphlambda.scheduler.outcomes import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOT_RUN = frozenset(
+    {
+        Kind.THROTTLED,
+        Kind.NOT_READY,
+        Kind.UNREACHABLE,
+        Kind.REQUEST_TOO_LARGE,
+        Kind.MISSING_FUNCTION,
+        Kind.EXPIRED,
+        Kind.DENIED,
+        Kind.REFUSED,
+    }
+)
+"""Outcomes of invocations that no function saw: Lambda neither counts nor bills them.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (Invocations)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One run in numbers."""
+
+    tasks: int
+    tasks_done: int
+    """Equal to `tasks`, unless the run failed or is still going on."""
+
+    operations: int
+    functions_made: int
+    functions_reused: int
+    invocations: int
+    """That reached a function, as far as one can tell: what Lambda counts and bills."""
+
+    throttled: int
+    """Invocations that Lambda refused for want of concurrency."""
+
+    cold_starts: int
+    retried: int
+    """How often a task had to run again."""
+
+    request_bytes: int
+    reply_bytes: int
+    stored_bytes: int
+    """Of values that went to a store instead of a reply."""
+
+    seconds: float
+    """From the first event to the last."""
+
+    billed_gb_s: float
+    cost_usd: float
+    """At list prices: see `prices`."""
+
+    failure: str
+    """Empty, or the class name of the error that ended the run."""
+
+    @property
+    def moved_bytes(self) -> int:
+        """How much went through requests, replies and the store."""
+        return self.request_bytes + self.reply_bytes + self.stored_bytes
+
+
+class Tally:
+    """A listener that adds up one run."""
+
+    def __init__(
+        self,
+        memory_of: Callable[[str], int],
+        architecture: str,
+        *,
+        made: int = 0,
+        reused: int = 0,
+        prices: Prices = LAMBDA,
+    ) -> None:
+        """`memory_of` gives a function's memory in MiB by its name; the deployer knows `made` and `reused`."""
+        self._memory_of = memory_of
+        self._architecture = architecture
+        self._made = made
+        self._reused = reused
+        self._prices = prices
+        self._tasks = self._operations = self._done = self._retried = 0
+        self._invocations = self._throttled = self._cold = 0
+        self._request_bytes = self._reply_bytes = self._stored_bytes = 0
+        self._seconds = self._billed_gb_s = 0.0
+        self._failure = ""
+
+    def __call__(self, event: Event, /) -> None:
+        """Add one event."""
+        match event:
+            case TaskDone():
+                self._done += 1
+                self._stored_bytes += 0 if event.inline else event.value_bytes
+            case InvocationStarted():
+                self._request_bytes += event.request_bytes
+            case InvocationEnded():
+                self._end(event)
+            case TaskRetried():
+                self._retried += 1
+            case RunStarted():
+                self._tasks = event.tasks
+                self._operations = len({operation for operation, _, _ in event.operations})
+            case RunEnded():
+                self._seconds, self._failure = event.seconds, event.failure
+            case _:
+                pass
+
+    def summary(self) -> Summary:
+        """Return what there is so far; whole after `RunEnded`."""
+        return Summary(
+            tasks=self._tasks,
+            tasks_done=self._done,
+            operations=self._operations,
+            functions_made=self._made,
+            functions_reused=self._reused,
+            invocations=self._invocations,
+            throttled=self._throttled,
+            cold_starts=self._cold,
+            retried=self._retried,
+            request_bytes=self._request_bytes,
+            reply_bytes=self._reply_bytes,
+            stored_bytes=self._stored_bytes,
+            seconds=self._seconds,
+            billed_gb_s=self._billed_gb_s,
+            cost_usd=cost_usd(self._invocations, self._billed_gb_s, self._architecture, self._prices),
+            failure=self._failure,
+        )
+
+    def _end(self, event: InvocationEnded) -> None:
+        self._throttled += event.failure == Kind.THROTTLED
+        if event.failure in NOT_RUN:
+            return
+        self._invocations += 1
+        self._cold += event.cold
+        self._reply_bytes += event.reply_bytes
+        self._billed_gb_s += gb_seconds(self._memory_of(event.function), event.billed_s)
+
+
+def line(summary: Summary) -> str:
+    """Return the one line that closes a run."""
+    return " · ".join(part for part in _parts(summary) if part)
+
+
+def _parts(summary: Summary) -> tuple[str, ...]:
+    functions = summary.functions_made + summary.functions_reused
+    made_of = f"({summary.functions_made:,} made, {summary.functions_reused:,} reused)"
+    return (
+        _tasks(summary),
+        count(summary.operations, "operation"),
+        f"{count(functions, 'function')} {made_of}",
+        count(summary.invocations, "invocation"),
+        f"{summary.retried:,} retried" if summary.retried else "",
+        f"{summary.throttled:,} throttled" if summary.throttled else "",
+        size(summary.moved_bytes),
+        duration(summary.seconds),
+        f"failed with {summary.failure}" if summary.failure else "",
+        f"would cost {money(summary.cost_usd)} on Lambda",
+    )
+
+
+def _tasks(summary: Summary) -> str:
+    all_tasks = count(summary.tasks, "task")
+    return all_tasks if summary.tasks_done == summary.tasks else f"{summary.tasks_done:,} of {all_tasks}"

@@ -1,0 +1,180 @@
+"""From a request to a reply: each task of the batch, one after the other.
+
+In: a request and an environment (see `wire`, `environment`). Out: a reply. A task's failure is its outcome and
+the others still run. Only a request that cannot be read raises: Lambda then reports the exception's class.
+"""
+
+from __future__ import annotations
+
+import time
+from binascii import a2b_base64, b2a_base64
+from itertools import product
+
+from .failures import carry_causes, describe, describe_briefly, dumps_in_parts, is_like, leave_causes
+from .faults import FaultError, FrameError
+from .frame import encode, encode_parts, load, size_of, verify
+from .inputs import Frames, arguments, with_own_literals
+from .iterators import materialised
+from .memory import peak_mb
+from .modules import modules_of
+from .values import client_of
+from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, settings_name, value_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from .environment import Environment
+    from .frame import Dumps
+    from .inputs import Binding
+
+FULL_ERRORS = 16
+"""How many errors of one reply come with their exception and frames."""
+
+ERROR_BYTES = 256 * 1024
+"""The largest frame of an exception that goes home."""
+
+
+def answer(request: Mapping[str, Any], environment: Environment) -> dict[str, Any]:
+    """Run the tasks of a request and return the reply, as JSON-like data.
+
+    Raises:
+        FrameError: the batch is damaged, or belongs to another run.
+        ValueStoreError: the batch cannot be read.
+    """
+    invocation = Invocation(request, environment)
+    with environment.capture:
+        outcomes = invocation.outcomes()
+    cold, environment.cold = environment.cold, False
+    return {"v": VERSION, "environment": environment.name, "cold": cold, "outcomes": outcomes}
+
+
+class Invocation:
+    """One request, opened."""
+
+    def __init__(self, request: Mapping[str, Any], environment: Environment) -> None:
+        if request["v"] != VERSION:
+            raise FrameError(
+                f"a request of version {request['v']} to a function of version {VERSION}: deploy again"
+            )
+        self._request = request
+        self._environment = environment
+        self._run: str = request["run"]
+        self._keys = {run: a2b_base64(key) for run, key in request["keys"].items()}
+        self._client = client_of(request["store"])
+        self._room_bytes: int = request["reply_bytes"]
+        self._full_errors = FULL_ERRORS
+        self._batch = self._verified_batch(request["batch"])
+        self._tasks, inline = load(self._batch)
+        self._frames = Frames(self._run, self._keys, self._client, inline)
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """Run all tasks."""
+        outcomes = [self._outcome(row) for row in range(len(self._tasks))]
+        peak = peak_mb()
+        return [{**outcome, "peak_mb": peak} for outcome in outcomes]
+
+    def _outcome(self, row: int) -> dict[str, Any]:
+        capture = self._environment.capture
+        started_s, start_s = time.time(), time.perf_counter()
+        task = self._tasks[row][0]
+        capture.begin()
+        try:
+            result = self._sent(task, self._value(row))
+        except BaseException as error:  # noqa: BLE001  (whatever a task raises is its outcome: sys.exit(), too)
+            result = {"error": self._described(task, error)}
+        outcome = {
+            "task": task,
+            "started_s": started_s,
+            "seconds": time.perf_counter() - start_s,
+            **result,
+        }
+        if output := capture.take():
+            outcome["output"] = output
+        return outcome
+
+    def _value(self, row: int) -> Any:
+        """Call the operation for one task and return what it gave, in a form that can travel."""
+        operation = self._environment.operation()
+        self._enter_settings()
+        return materialised(operation(*arguments(self._bindings(row), self._constants(), self._frames)))
+
+    def _bindings(self, row: int) -> Sequence[Binding]:
+        bindings: Sequence[Binding] = self._tasks[row][2]
+        if len(self._tasks) == 1:
+            return bindings
+        try:
+            return with_own_literals(bindings)
+        except Exception:  # noqa: BLE001  (a literal that only cloudpickle takes: decode the whole batch again)
+            return load(self._batch)[0][row][2]  # type: ignore[no-any-return]
+
+    def _constants(self) -> Mapping[int, Any]:
+        sent = self._request["constants"]
+        return self._environment.constants(
+            self._run, sent["id"], lambda: self._opened(constants_name(sent["id"]), sent)
+        )
+
+    def _enter_settings(self) -> None:
+        sent = self._request["settings"]
+        self._environment.state.enter(sent["id"], lambda: load(self._opened(settings_name(sent["id"]), sent)))
+
+    def _sent(self, task: int, value: Any) -> dict[str, Any]:
+        """Put a value on its road: into the reply where there is room, else into the store."""
+        name = value_name(task)
+        parts = encode_parts(value, key=self._keys[self._run], context=context(self._run, name))
+        size_bytes = size_of(parts)
+        sent: dict[str, Any] = {"bytes": size_bytes, "value": None}
+        if size_bytes <= min(self._request["inline_bytes"], self._room_bytes):
+            frame = b"".join(parts)
+            self._frames.made(task, frame)
+            sent["value"] = self._in_reply(frame)
+        else:
+            self._client.write(self._run, name, parts)
+        if modules := modules_of(parts):
+            sent["modules"] = modules
+        return sent
+
+    def _described(self, task: int, error: BaseException) -> dict[str, Any]:
+        if self._full_errors == 0:
+            return describe_briefly(error)
+        self._full_errors -= 1
+        frame = self._packed(task, error)
+        return describe(error, self._in_reply(frame) if frame else None)
+
+    def _packed(self, task: int, error: BaseException) -> bytes | None:
+        """Return the frame of an exception, with its causes where they can travel; None where it cannot itself."""
+        if isinstance(error, FaultError):  # the client does not know our modules by these names
+            return None
+        second_best = None
+        for prepare, dumps in product((carry_causes, leave_causes), (None, dumps_in_parts)):
+            prepare(error)
+            frame, alike = self._rebuildable(task, error, dumps)
+            if frame is not None and len(frame) <= min(ERROR_BYTES, self._room_bytes):
+                if alike:
+                    return frame
+                second_best = second_best or frame
+        return second_best
+
+    def _rebuildable(self, task: int, error: BaseException, dumps: Dumps | None) -> tuple[bytes | None, bool]:
+        """Return the frame of an exception if it can be rebuilt from it, and whether as it was."""
+        name = context(self._run, error_name(task))
+        try:
+            frame = encode(error, key=self._keys[self._run], context=name, dumps=dumps)
+            return frame, is_like(load(memoryview(frame)), error)
+        except Exception:  # noqa: BLE001  (its constructor asks for what its args lack, or it holds what cannot travel)
+            return None, False
+
+    def _in_reply(self, frame: bytes) -> str:
+        self._room_bytes -= len(frame)
+        return b2a_base64(frame, newline=False).decode()
+
+    def _verified_batch(self, batch: str | Mapping[str, str]) -> memoryview:
+        if isinstance(batch, str):
+            return self._opened(INLINE_BATCH, {"frame": batch})
+        return self._opened(batch["stored"], {})
+
+    def _opened(self, name: str, sent: Mapping[str, str]) -> memoryview:
+        """Return the verified frame that a request holds, or names."""
+        frame = a2b_base64(sent["frame"]) if "frame" in sent else self._client.read(self._run, name)
+        return verify(frame, key=self._keys[self._run], context=context(self._run, name)).toreadonly()

@@ -1,0 +1,62 @@
+"""What Lambda calls: `graphlambda_runtime.handler.handler`.
+
+In: a request (see `wire`). Out: a reply. Importing it is a cold start: it imports the operation, which lies
+in the folder that holds this package, beside the user's own modules in `user/`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import ModuleType
+
+from .absent import Absent
+from .answer import answer
+from .environment import Environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+OPERATION_MODULE = "graphlambda_operation"
+
+DEPS = "deps.json"
+"""In a function's own files where its distributions did not fit into layers; see `unpack`."""
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one request; raises as `answer` does."""
+    return answer(event, _ENVIRONMENT)
+
+
+def environment_of(folder: str, name: str) -> Environment:
+    """Return an environment for the artifact unzipped in a folder; its operation is imported here."""
+    sys.path.insert(0, os.path.join(folder, "user"))  # noqa: PTH118  (importing pathlib would add 4 ms)
+    sys.meta_path.append(Absent(folder))
+    return Environment(name, lambda: _operation_of(folder))
+
+
+def _operation_of(folder: str) -> Callable[..., Any]:
+    if os.path.exists(os.path.join(folder, DEPS)):  # noqa: PTH110, PTH118
+        from .unpack import import_from_archive  # noqa: PLC0415  (few operations are that large)
+
+        import_from_archive(os.path.join(folder, DEPS), os.environ.get("TMPDIR", "/tmp"))  # noqa: PTH118, S108
+    return _imported(os.path.join(folder, "operation.py"))  # noqa: PTH118
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module = sys.modules[OPERATION_MODULE] = ModuleType(OPERATION_MODULE)
+    loader = SourceFileLoader(OPERATION_MODULE, path)  # as importlib.util would, which is 4 ms more to import
+    module.__file__, module.__loader__ = path, loader
+    module.__spec__ = ModuleSpec(OPERATION_MODULE, loader, origin=path)
+    loader.exec_module(module)
+    operation: Callable[..., Any] = module.operation
+    return operation
+
+
+_ENVIRONMENT = environment_of(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
+    os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", f"process-{os.getpid()}"),
+)

@@ -1,0 +1,152 @@
+"""What a task binds to its ports, as arguments that are the task's alone.
+
+In: bindings, the batch's inline frames, a client. Out: arguments. Must not let two tasks share memory:
+a task may change what it is given.
+"""
+
+from __future__ import annotations
+
+import pickle
+from types import BuiltinFunctionType, FunctionType
+
+from .faults import FrameError
+from .frame import load, verify
+from .wire import context, value_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, TypeAlias
+
+    from .frame import Buffer
+    from .values import Client
+
+    Ref: TypeAlias = int | tuple[str, int]
+    Binding: TypeAlias = tuple[Any, ...]
+
+READERS = 8
+"""How many values of one task are read at once."""
+
+_ATOMS = frozenset(
+    {type(None), bool, int, float, complex, str, bytes, range, type, type(...), type(NotImplemented)}
+    | {FunctionType, BuiltinFunctionType}  # code, not values: one for all tasks, as in any process
+)
+_COMPOUNDS = frozenset({tuple, frozenset})
+
+
+class Frames:
+    """The verified frames that the tasks of one request read."""
+
+    def __init__(
+        self, run: str, keys: Mapping[str, bytes], client: Client, inline: Mapping[Ref, Buffer]
+    ) -> None:
+        self.run = run
+        self._keys = keys
+        self._client = client
+        self._inline = inline
+        self._verified: dict[Ref, memoryview] = {}
+
+    def made(self, value: int, frame: bytes) -> None:
+        """Take a frame that an earlier task of the batch made, and that may not be in the store."""
+        self._verified[value] = memoryview(frame)
+
+    def of(self, refs: Sequence[Ref]) -> Iterator[memoryview]:
+        """Return each value's frame, in order: read-only where more than one task may read it.
+
+        Raises:
+            ValueStoreError: a value is not in the store.
+            FrameError: a frame is damaged, or belongs to another run.
+        """
+        if len(refs) < READERS:
+            return map(self._one, refs)
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (wide gathers only)
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return readers.map(self._one, refs)
+
+    def _one(self, ref: Ref) -> memoryview:
+        if ref in self._verified:
+            return self._verified[ref]
+        run, value = (self.run, ref) if isinstance(ref, int) else ref
+        inline = self._inline.get(ref)
+        if inline is None:
+            return self._checked(run, value, self._client.read(run, value_name(value)))
+        return self._verified.setdefault(ref, self._checked(run, value, inline).toreadonly())
+
+    def _checked(self, run: str, value: int, frame: Buffer) -> memoryview:
+        if run not in self._keys:
+            raise FrameError(f"the request holds no key of run {run}")
+        return verify(frame, key=self._keys[run], context=context(run, value_name(value)))
+
+
+def arguments(bindings: Sequence[Binding], constants: Mapping[int, Any], frames: Frames) -> list[Any]:
+    """Return a task's arguments. A value that it names twice is one object, as in one process.
+
+    Raises what `Frames.of` raises.
+    """
+    refs = list(dict.fromkeys(ref for binding in bindings for ref in _refs(binding)))
+    values = dict(zip(refs, map(load, frames.of(refs)), strict=True)) if refs else {}
+    return [_argument(port, binding, constants, values) for port, binding in enumerate(bindings)]
+
+
+def with_own_literals(bindings: Sequence[Binding]) -> Sequence[Binding]:
+    """Return bindings whose literals no other task of the batch can reach.
+
+    One pickle holds a batch, so a list that two tasks were given arrives as one list. Copied by pickle and
+    not by `copy.deepcopy`, which leaves the objects in a pandas column shared.
+    Raises what pickling a literal raises.
+    """
+    ports = [
+        port for port, binding in enumerate(bindings) if binding[0] == "l" and not is_immutable(binding[1])
+    ]
+    if not ports:
+        return bindings
+    own = list(bindings)
+    for port, literal in zip(
+        ports, pickle.loads(pickle.dumps([bindings[port][-1] for port in ports], 5)), strict=True
+    ):
+        own[port] = ("l", literal)
+    return own
+
+
+def is_immutable(value: Any) -> bool:
+    """Whether tasks may share a value: an atom, or a tuple, frozen set or slice of immutable values."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is slice:
+        return all(map(is_immutable, (value.start, value.stop, value.step)))
+    return kind in _COMPOUNDS and all(map(is_immutable, value))
+
+
+def _argument(port: int, binding: Binding, constants: Mapping[int, Any], values: Mapping[Ref, Any]) -> Any:
+    match binding:
+        case ("c",):
+            return constants[port]
+        case ("l", literal):
+            return literal
+        case ("i", ref):
+            return values[ref]
+        case (_, nested):
+            return _nest(nested, values)
+
+
+def _nest(nested: Any, values: Mapping[Ref, Any]) -> Any:
+    return [_nest(part, values) for part in nested] if isinstance(nested, list) else values[nested]
+
+
+def _refs(binding: Binding) -> Iterable[Ref]:
+    match binding:
+        case ("i", ref):
+            return (ref,)
+        case ("g", nested):
+            return _flat(nested)
+    return ()
+
+
+def _flat(nested: Any) -> Iterator[Ref]:
+    if isinstance(nested, list):
+        for part in nested:
+            yield from _flat(part)
+    else:
+        yield nested

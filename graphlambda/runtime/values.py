@@ -1,0 +1,45 @@
+"""Which client reads and writes a request's values.
+
+In: the request's `store`. Out: a client. A kind's module is imported when a request first names it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from .faults import ValueStoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Protocol
+
+    from .frame import Buffer
+
+    class Client(Protocol):
+        """What a function needs of a store; see `FileClient` for the promises."""
+
+        def read(self, run: str, name: str) -> memoryview:
+            """Return a frame in private, writable memory."""
+
+        def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+            """Make a value; the first writer of a name wins."""
+
+
+_KINDS = {"file": (".files", "FileClient")}
+
+
+def client_of(spec: dict[str, Any]) -> Client:
+    """Return a client for what a request calls its store.
+
+    Raises:
+        ValueStoreError: this runtime has no client of that kind.
+    """
+    kind = spec["kind"]
+    if kind not in _KINDS:
+        raise ValueStoreError(
+            f"this function's runtime cannot read a store of kind {kind!r}; deploy it again"
+        )
+    module, name = _KINDS[kind]
+    client: Client = getattr(import_module(module, __package__), name).of(spec)
+    return client

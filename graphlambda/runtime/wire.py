@@ -1,0 +1,90 @@
+"""The shapes of request and reply, and the names of values in a store.
+
+Both are JSON, since Lambda takes nothing else. Frames (see `frame`) stand in them as base64 text.
+
+Request::
+
+    {"v": 1,
+     "run": "5f0c…",                      # the run's id
+     "keys": {"5f0c…": "<base64>"},       # by run id: the key that its frames are signed with (32 bytes)
+     "store": {"kind": "file", "root": "/…"},
+     "inline_bytes": 65536,               # a value whose frame is at most this large rides in the reply
+     "reply_bytes": 4000000,              # all inline frames of the reply together
+     "constants": {"id": "…", "frame": "<base64>"},    # "frame" absent: read value "c-<id>" of the store
+     "settings": {"id": "…", "frame": "<base64>"},     # process state that the client's run carries
+     "batch": "<base64>" | {"stored": "b-<n>"}}        # the tasks, as below
+
+`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, inline): tasks is a list of
+(task id, key text, bindings), where `bindings` has one entry a port:
+
+    ("c",)            the run constant of that port
+    ("l", value)      a literal
+    ("i", ref)        one value
+    ("g", nested)     nested lists of refs
+
+A ref is an int (a value of this run) or a pair (run id, int) (a value that another run keeps). `inline`
+maps refs to frames; a ref that is not in it is read from the store.
+
+Reply::
+
+    {"v": 1, "environment": "…", "cold": true, "outcomes": [
+       {"task": 17, "started_s": 1790000000.0, "seconds": 0.01, "bytes": 812,
+        "peak_mb": 61.5,                       # of the environment, at the end of the batch
+        "value": "<base64 frame>" | null,      # null: stored under the value's name
+        "modules": ["pandas"],                 # what un-pickling it imports; absent where nothing
+        "output": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
+                   "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},   # absent where nothing
+       {"task": 18, "seconds": 0.2, "error": {
+            "kind": "user" | "missing_module" | "missing_path" | "store" | "authentication" | "unshippable"
+                    | "unpacking",
+            "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
+            "module": "…",                      # of missing_module only
+            "path": "…",                        # of missing_path only
+            "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
+            "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}]}
+
+A task that was not reached (an earlier one ended the environment) has no outcome. A failed task may have
+output, too. From the 17th error of a reply on, they come without frame and frames. A batch that cannot be
+read at all raises: Lambda's `errorType` is then `FrameError` or `ValueStoreError`.
+
+Each frame is signed for `context(run, name)`, where name is `v-<value>` for a value (inline or stored),
+`c-<id>` for constants, `s-<id>` for settings, `b-<n>` for a stored batch, `batch` for one in the request,
+and `e-<task>` for an exception.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+INLINE_BATCH = "batch"
+"""The name that a batch in the request is signed for."""
+
+
+def value_name(value: int) -> str:
+    """Return the name of a task's or data object's value within its run's folder of a store."""
+    return f"v-{value}"
+
+
+def constants_name(digest: str) -> str:
+    """Return the name of an operation's run constants."""
+    return f"c-{digest}"
+
+
+def batch_name(number: int) -> str:
+    """Return the name of a batch that is too large for a request."""
+    return f"b-{number}"
+
+
+def settings_name(digest: str) -> str:
+    """Return the name of a run's process state."""
+    return f"s-{digest}"
+
+
+def error_name(task: int) -> str:
+    """Return the name that the frame of a task's exception is signed for; it is never stored."""
+    return f"e-{task}"
+
+
+def context(run: str, name: str) -> bytes:
+    """Return what a frame's signature binds: the run and the name of what is in it."""
+    return f"{run}/{name}".encode()

@@ -1,0 +1,32 @@
+"""Calls that block, beside the event loop.
+
+In: a function. Out: its result, or an error that names what was waited for. Must not wait without a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from graphlambda.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+async def in_thread(call: Callable[[], T], *, timeout_s: float, what: str) -> T:
+    """Return what `call` returns, from a thread.
+
+    A call that takes longer is left behind: a thread cannot be stopped.
+
+    Raises:
+        StoreError: it took longer than `timeout_s`.
+    """
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(call), timeout_s)
+    except TimeoutError as error:
+        raise StoreError(
+            f"{what} took longer than {timeout_s:g} s: is the store's disk or server up?"
+        ) from error

@@ -1,0 +1,131 @@
+"""What happens in a run, as frozen events, and who is told.
+
+In: nothing. Out: what the loop emits and reports read. Must not print or keep anything.
+
+Timestamps are seconds since the epoch; durations come from a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The first event of a run."""
+
+    run: str
+    at_s: float
+    tasks: int
+    operations: tuple[tuple[str, str, int], ...]
+    """(operation id, name, tasks), in table order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationStarted:
+    """A request was sent."""
+
+    at_s: float
+    operation: str
+    function: str
+    tasks: tuple[int, ...]
+    attempt: int
+    request_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationEnded:
+    """A reply came, or the invocation failed."""
+
+    at_s: float
+    operation: str
+    function: str
+    tasks: tuple[int, ...]
+    seconds: float
+    billed_s: float
+    """What Lambda would bill: the function's own duration, initialisation included when cold."""
+
+    cold: bool
+    reply_bytes: int
+    failure: str
+    """Empty, or the name of the outcome: `throttled`, `out of memory`, `timed out`, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDone:
+    """A task's value is committed."""
+
+    at_s: float
+    task: int
+    operation: str
+    started_s: float
+    seconds: float
+    peak_mb: float
+    value_bytes: int
+    inline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutput:
+    """What a task printed, warned of or logged; bounded."""
+
+    at_s: float
+    task: int
+    key: str
+    stdout: str
+    stderr: str
+    warnings: tuple[tuple[str, str], ...]
+    """(category, message)."""
+
+    logs: tuple[tuple[str, int, str], ...]
+    """(logger, level, message)."""
+
+    dropped_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRetried:
+    """A task will run again."""
+
+    at_s: float
+    task: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueReleased:
+    """The last reader of a value is done."""
+
+    at_s: float
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The last event of a run."""
+
+    run: str
+    at_s: float
+    seconds: float
+    failure: str
+    """Empty, or the error's class name."""
+
+
+Event: TypeAlias = (
+    RunStarted
+    | InvocationStarted
+    | InvocationEnded
+    | TaskDone
+    | TaskOutput
+    | TaskRetried
+    | ValueReleased
+    | RunEnded
+)
+
+
+class Listener(Protocol):
+    """Who is told. One that raises is dropped with a warning; the run goes on."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event, on the loop's thread: return quickly."""

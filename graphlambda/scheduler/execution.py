@@ -1,0 +1,368 @@
+"""Runs a program's tasks: sends what is ready, takes what comes back, until all are done or one cannot be.
+
+In: a `RunState` to ask and to tell, requests, an invoker. Out: every task committed, or the error that ends
+the run. Must not decide by itself what follows a failure: that is `policy`.
+
+Every invocation is a coroutine of its own: it builds its request, waits for the reply, settles it, and sends
+off whatever that made possible. So a successor starts in the same turn of the loop that its input came in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.errors import RunError
+from graphlambda.scheduler.failures import Culprit, exception_of
+from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
+from graphlambda.scheduler.pace import Durations, Window
+from graphlambda.scheduler.policy import (
+    Step,
+    backoff_s,
+    batch_size,
+    error_after,
+    step_after,
+    step_after_error,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from random import Random
+
+    from graphlambda.compiler.program import Program
+    from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.failures import Locate
+    from graphlambda.scheduler.invoke import Invoker, Reply
+    from graphlambda.scheduler.outcomes import Outcome
+    from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.scheduler.requests import Request, Requests
+    from graphlambda.scheduler.state import RunState
+    from graphlambda.scheduler.telling import Teller
+    from graphlambda.scheduler.values import Place, Values
+
+FORGOTTEN = 1.1
+"""Times an invocation's bound: then it has been forgotten."""
+
+FLUSH_AT = 256
+"""How many deletions are collected before the store is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What an execution works with."""
+
+    program: Program
+    place: Place
+    values: Values
+    invoker: Invoker
+    provisioner: Provisioner
+    clock: Clock
+    random: Random
+    """For jitter; seeded by the run, so that a run can be told again."""
+
+    locate: Locate
+    teller: Teller
+
+
+@dataclass(slots=True)
+class Unit:
+    """What is known of one operation while it runs; its tables share it."""
+
+    function: str
+    """Changes when a larger or more complete twin takes its place."""
+
+    replacing: asyncio.Lock
+    """Held while a twin is made."""
+
+    durations: Durations
+
+
+class Execution:
+    """The execution of one program."""
+
+    def __init__(
+        self, tools: Tools, state: RunState, requests: Requests, functions: Mapping[str, str]
+    ) -> None:
+        self._tools = tools
+        self._limits = tools.place.limits
+        self._state = state
+        self._requests = requests
+        operations = [table.operation.id for table in tools.program.tables]
+        units = {name: Unit(functions[name], asyncio.Lock(), Durations()) for name in operations}
+        self._units = [units[name] for name in operations]
+        self._overhead = Durations()
+        self._window = Window(self._limits.concurrency)
+        self._singles: deque[int] = deque()
+        self._charged: Counter[int] = Counter()
+        self._raised: Counter[int] = Counter()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._coroutines: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._refused_since_s: float | None = None
+        self._refusals = 0
+        self._resting = False
+
+    async def finish(self) -> None:
+        """Return when every task is committed.
+
+        Raises the first error that cannot be mended; what is in flight then is dropped.
+        """
+        try:
+            self._go_on()
+            await self._over
+        finally:
+            await self._stop()
+
+    # ---- sending -----------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Send as much as may be in flight; see whether all is done."""
+        while not (self._over.done() or self._resting) and self._in_flight < self._window.size:
+            table, tasks = self._next()
+            if not tasks:
+                break
+            self._in_flight += 1
+            self._begin(self._invocation(table, tasks))
+        if self._state.finished and not self._over.done():
+            self._over.set_result(None)
+
+    def _next(self) -> tuple[int, list[int]]:
+        """Return the tasks of the next invocation and their table; none where none is ready."""
+        state = self._state
+        if self._singles:
+            task = self._singles.popleft()
+            return int(self._tools.program.table_of[task]), [task]
+        table = state.next_table()
+        if table is None:
+            return 0, []
+        size = batch_size(
+            ready=state.ready(table),
+            concurrency=self._window.size,
+            task_s=self._units[table].durations.upper_s,
+            overhead_s=self._overhead.least_s,
+            limit=self._limits.batch,
+        )
+        tasks = state.take(table, size.tasks)
+        return table, tasks + state.follow(tasks, size.room - len(tasks))
+
+    async def _invocation(self, table: int, tasks: list[int]) -> None:
+        """Send some tasks and settle what comes back."""
+        try:
+            request = await self._requests.build(table, tasks)
+            for task in request.left:
+                self._state.give_back(task)
+            function = self._units[table].function
+            outcome = await self._sent(table, function, request)
+            if request.stored:
+                self._tools.values.discard(request.stored)
+            if isinstance(outcome, Answered):
+                await self._settle(table, function, request.tasks, outcome)
+            else:
+                await self._mend(table, function, request.tasks, outcome)
+        finally:
+            self._in_flight -= 1
+
+    async def _sent(self, table: int, function: str, request: Request) -> Outcome:
+        """Return what became of a request; measure it."""
+        tools, tasks = self._tools, request.tasks
+        attempt = 1 + max(self._charged[task] + self._raised[task] for task in tasks)
+        tools.teller.sent(table, function, tasks, attempt, len(request.payload))
+        started_s, reply_bytes = tools.clock.monotonic(), 0
+        outcome: Outcome
+        try:
+            reply = await self._reply(function, request.payload)
+            outcome, reply_bytes = outcome_of(reply), len(reply.payload)
+        except (OSError, RunError) as error:  # TimeoutError and ConnectionError are OSErrors
+            outcome = outcome_of_error(error)
+        seconds = tools.clock.monotonic() - started_s
+        tools.teller.came_back(
+            table, function, tasks, outcome=outcome, seconds=seconds, reply_bytes=reply_bytes
+        )
+        if isinstance(outcome, Answered):
+            self._measure(table, outcome, seconds)
+        return outcome
+
+    async def _reply(self, function: str, payload: bytes) -> Reply:
+        """Return an invocation's reply; an invoker that forgets its own bound must not hang the run."""
+        timeout_s = self._limits.invoke_timeout_s
+        async with asyncio.timeout(timeout_s * FORGOTTEN):
+            return await self._tools.invoker.invoke(function, payload, timeout_s=timeout_s)
+
+    def _measure(self, table: int, answered: Answered, seconds: float) -> None:
+        """Learn from a reply what the operation's tasks and an invocation take."""
+        self._refused_since_s, self._refusals = None, 0
+        self._window.grow()
+        inside_s = sum(outcome["seconds"] for outcome in answered.outcomes)
+        if answered.outcomes:
+            self._units[table].durations.add(inside_s / len(answered.outcomes), cold=answered.cold)
+        self._overhead.add(max(0.0, seconds - inside_s), cold=answered.cold)
+
+    # ---- settling ----------------------------------------------------------------------------------------
+
+    async def _settle(self, table: int, function: str, tasks: tuple[int, ...], answered: Answered) -> None:
+        """Commit what was done, mend what was not."""
+        unreached = set(tasks)
+        for outcome in answered.outcomes:
+            if outcome["task"] not in unreached:
+                continue  # told twice, or not asked for: the first one counted
+            unreached.remove(outcome["task"])
+            self._tools.teller.output(outcome)
+            if "error" in outcome:
+                await self._mend_task(table, function, outcome["task"], outcome["error"])
+            else:
+                self._commit(table, outcome)
+        if unreached:
+            lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
+            await self._mend(table, function, tuple(sorted(unreached)), lost)
+        await self._tidy()
+
+    def _commit(self, table: int, outcome: Mapping[str, Any]) -> None:
+        """Commit one value, unless it was before: the first writer wins."""
+        tools, task = self._tools, outcome["task"]
+        commit = self._state.commit(task)
+        if commit is None:
+            return
+        inline = outcome.get("value")
+        tools.values.receive(task, None if inline is None else b64decode(inline), outcome["bytes"])
+        tools.values.release(commit.released)
+        tools.teller.done(table, outcome, commit.released)
+
+    async def _tidy(self) -> None:
+        """Keep the client's memory and the store within bounds."""
+        values = self._tools.values
+        if values.held_bytes > self._limits.held_bytes:
+            await values.shed()
+        if values.dropping >= FLUSH_AT:
+            await values.flush()
+
+    # ---- mending -----------------------------------------------------------------------------------------
+
+    async def _mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:
+        """Do what policy says about an invocation that brought nothing."""
+        step = step_after(failed.kind, tasks=len(tasks), attempts=max(self._charged[task] for task in tasks))
+        if step is not Step.FAIL:
+            self._tools.teller.retried(tasks, failed.kind.value)
+        match step:
+            case Step.WAIT:
+                self._rest(tasks, failed)
+            case Step.SINGLY:
+                self._again(tasks)
+            case Step.RETRY:
+                self._charged.update(tasks)
+                self._begin(self._later(tasks, max(self._charged[task] for task in tasks)))
+            case _ if step is Step.FAIL or not await self._replaced(table, function, step, failed.module):
+                raise error_after(
+                    failed.kind, what=self._named(table, function, tasks), message=failed.message
+                )
+            case _:
+                self._again(tasks)
+
+    async def _mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
+        """Do what policy says about a task that ended with an error."""
+        tools = self._tools
+        step = step_after_error(
+            error["kind"],
+            attempts=self._charged[task],
+            raised=self._raised[task],
+            retries=self._limits.retries,
+        )
+        if step is Step.RETRY:
+            counter = self._charged if error["kind"] == "store" else self._raised
+            counter[task] += 1
+            self._begin(self._later((task,), counter[task]))
+        elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
+            self._again((task,))
+        else:
+            name = tools.program.tables[table].operation.name
+            culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
+            raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
+        tools.teller.retried((task,), error["type"])
+
+    async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
+        """Whether the operation has another function now, which may do better; the first to ask gets it made."""
+        operation = self._tools.program.tables[table].operation.id
+        unit = self._units[table]
+        async with unit.replacing:
+            if unit.function != function:
+                return True
+            if step is Step.ENLARGE:
+                twin = await self._tools.provisioner.larger(operation, function)
+            else:
+                twin = await self._tools.provisioner.with_module(operation, function, module)
+            unit.function = twin or function
+            return twin is not None
+
+    def _rest(self, tasks: tuple[int, ...], failed: Failed) -> None:
+        """Send nothing for a while: whoever is asked for less concurrency is not asked again at once."""
+        now_s = self._tools.clock.monotonic()
+        since_s = self._refused_since_s = now_s if self._refused_since_s is None else self._refused_since_s
+        if now_s - since_s > self._limits.stall_s:
+            what = f"no invocation was accepted for {now_s - since_s:.0f} s"
+            raise error_after(failed.kind, what=what, message=failed.message)
+        if len(tasks) == 1:
+            self._again(tasks)
+        else:
+            for task in tasks:
+                self._state.give_back(task)
+        if not self._resting:
+            self._resting = True
+            self._window.shrink(self._in_flight - 1)
+            self._begin(self._awake(failed.retry_after_s))
+            self._refusals += 1
+
+    async def _awake(self, at_least_s: float) -> None:
+        """Go on after a rest."""
+        await self._tools.clock.sleep(max(at_least_s, backoff_s(self._refusals, self._tools.random)))
+        self._resting = False
+
+    async def _later(self, tasks: Sequence[int], tries: int) -> None:
+        """Let tasks run again, each alone, after a while."""
+        await self._tools.clock.sleep(backoff_s(tries, self._tools.random))
+        self._again(tasks)
+
+    def _again(self, tasks: Iterable[int]) -> None:
+        """Let tasks run again, each alone; one whose input was to be made in its batch waits for it."""
+        for task in tasks:
+            if self._state.is_runnable(task):
+                self._singles.append(task)
+            else:
+                self._state.give_back(task)
+
+    # ---- ending ------------------------------------------------------------------------------------------
+
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._coroutines.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Go on where a coroutine ended; its error is the run's."""
+        self._coroutines.discard(task)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self._fail(error)
+        self._go_on()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
+
+    async def _stop(self) -> None:
+        """Drop what is still in flight: connections are closed, nothing new is sent."""
+        self._over.cancel()
+        coroutines = list(self._coroutines)
+        for coroutine in coroutines:
+            coroutine.cancel()
+        await asyncio.gather(*coroutines, return_exceptions=True)
+
+    def _named(self, table: int, function: str, tasks: Iterable[int]) -> str:
+        """Return who failed, for people."""
+        keys = [str(self._tools.program.key(task)) for task in tasks]
+        shown = f"task {keys[0]}" if len(keys) == 1 else f"{len(keys)} tasks ({keys[0]}, …)"
+        return (
+            f"{shown} of operation {self._tools.program.tables[table].operation.name} (function {function})"
+        )

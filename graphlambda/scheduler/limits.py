@@ -1,0 +1,46 @@
+"""The bounds of a run.
+
+In: nothing. Out: `Limits`, an argument of whoever has to stop somewhere. Must not read configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much at once, how large, how long, how often."""
+
+    concurrency: int = 64
+    """Invocations in flight, at most; at least 1. Throttling lowers it for a while."""
+
+    batch: int | None = None
+    """Tasks that share an invocation, at most; None lets measured durations decide; 1 is one each."""
+
+    inline_bytes: int = 64 * 1024
+    """A value whose frame is at most this large rides in replies and requests."""
+
+    request_bytes: int = 4_500_000
+    """Of a request as it is sent; Lambda takes 6,291,556."""
+
+    reply_bytes: int = 4_000_000
+    """All inline frames of one reply together."""
+
+    held_bytes: int = 256 * 1024 * 1024
+    """Inline values that the client keeps in memory; what is beyond goes to the store."""
+
+    invoke_timeout_s: float = 930.0
+    """How long an answer may take: longer than the function's own timeout, so that no answer means dead."""
+
+    store_timeout_s: float = 300.0
+    """How long one call of the store may take."""
+
+    stall_s: float = 300.0
+    """How long we wait while every invocation is throttled or not yet possible."""
+
+    retries: int = 0
+    """How often a task that raised runs again."""
+
+    downloads: int = 8
+    """Outputs that are fetched from the store at once."""

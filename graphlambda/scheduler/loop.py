@@ -1,0 +1,191 @@
+"""One run: from a program and its functions to values.
+
+In: a `Program`, operation → function names, an `Invoker`, a `Store`. Out: a `Run` with its values, or the
+error that ended it. Must not know how a function was built or where it runs.
+
+A run has a folder in the store under a lease. When it ends, however it ends, the folder is dropped, unless
+its outputs are to stay there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial, wraps
+from random import Random
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import cloudpickle
+
+from graphlambda.errors import StoreError
+from graphlambda.scheduler.blocking import in_thread
+from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.execution import Execution, Tools
+from graphlambda.scheduler.limits import Limits
+from graphlambda.scheduler.listeners import Listeners
+from graphlambda.scheduler.memory import free_bytes
+from graphlambda.scheduler.order import ranks
+from graphlambda.scheduler.provision import NoProvisioner
+from graphlambda.scheduler.requests import Requests
+from graphlambda.scheduler.results import download
+from graphlambda.scheduler.results import keep as keep_outputs
+from graphlambda.scheduler.state import RunState
+from graphlambda.scheduler.telling import Teller
+from graphlambda.scheduler.thread import run_on_loop
+from graphlambda.scheduler.values import Place, Values, refuse_foreign
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+
+    from graphlambda.compiler.program import Program
+    from graphlambda.runtime.frame import Dumps
+    from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.events import Listener
+    from graphlambda.scheduler.failures import Locate
+    from graphlambda.scheduler.invoke import Invoker
+    from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.store.base import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+RENEW_LEASE_S = 30.0
+"""How often a run's lease is renewed."""
+
+
+_SYSTEM_CLOCK = SystemClock()
+_LIMITS = Limits()
+_NO_PROVISIONER = NoProvisioner()
+_NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+
+
+def _own_only(run: str) -> bytes:
+    raise StoreError(f"a value of run {run} is needed, but that run's key was not given")
+
+
+def _nowhere(_place: str, _offset: int) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that came to its end."""
+
+    id: str
+    values: list[Any]
+    """One an output, nested as the program's outputs are; `Kept` references where they were kept."""
+
+
+async def execute(  # noqa: PLR0913  (the composition root's one call: everything that a run meets, each by name)
+    program: Program,
+    functions: Mapping[str, str],
+    *,
+    invoker: Invoker,
+    store: Store,
+    run: str,
+    key: bytes,
+    keys_of: Callable[[str], bytes] = _own_only,
+    clock: Clock = _SYSTEM_CLOCK,
+    listeners: Sequence[Listener] = (),
+    limits: Limits = _LIMITS,
+    settings: Mapping[str, Any] = _NO_SETTINGS,
+    locate: Locate = _nowhere,
+    provisioner: Provisioner = _NO_PROVISIONER,
+    dumps: Dumps = cloudpickle.dumps,
+    free_bytes: Callable[[], int] = free_bytes,
+    keep: bool = False,
+) -> Run:
+    """Run a program on its functions (by operation id) and return its values.
+
+    `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32
+    bytes) signs its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay
+    in the store and references to them are returned.
+
+    Raises:
+        RunError: it did not end with all its values; see `graphlambda.errors` for the kinds.
+        UnshippableError: a literal or data object does not pickle. What a task raised comes as itself.
+    """
+    place = Place(store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits)
+    tools = Tools(
+        program=program, place=place, values=Values(program, place), invoker=invoker, provisioner=provisioner,
+        clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
+        random=Random(run),  # noqa: S311  (jitter)
+    )  # fmt: skip
+    with tools.teller.telling():
+        async with _closing(invoker):
+            return Run(
+                id=run, values=await _lived(tools, functions, settings, free_bytes=free_bytes, keep=keep)
+            )
+
+
+def _waiting(coroutine: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a function that runs a coroutine function on this process's loop and waits for it."""
+
+    @wraps(coroutine)
+    def call(*args: P.args, **keywords: P.kwargs) -> T:
+        return run_on_loop(coroutine(*args, **keywords))
+
+    return call
+
+
+run = _waiting(execute)
+"""`execute`, from any thread. Ctrl-C cancels the run, waits until its connections and values are dropped, and is raised."""
+
+
+async def _lived(
+    tools: Tools,
+    functions: Mapping[str, str],
+    settings: Mapping[str, Any],
+    *,
+    free_bytes: Callable[[], int],
+    keep: bool,
+) -> list[Any]:
+    """Give a run its folder and its lease for as long as it lives; return its outputs."""
+    program, place, kept = tools.program, tools.place, False
+    refuse_foreign(program, place.store)
+    state = RunState(program, await asyncio.to_thread(ranks, program.edges))
+    requests = Requests(program, state, place, tools.values, settings, keep=keep)
+    await place.call(partial(place.store.touch, place.run), "beginning the run")
+    lease = asyncio.create_task(_renewed(place))
+    try:
+        await Execution(tools, state, requests, functions).finish()
+        if not keep:
+            return await download(program, tools.values, place, free_bytes)
+        references = await keep_outputs(program, tools.values, place)
+        requests.discard()
+        await tools.values.flush()
+        kept = True
+        return references
+    finally:
+        lease.cancel()
+        await tools.values.close()
+        if not kept:
+            await asyncio.shield(_dropped(place))
+
+
+@asynccontextmanager
+async def _closing(invoker: Invoker) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await invoker.close()
+
+
+async def _renewed(place: Place) -> None:
+    """Renew a run's lease until it ends; a store that fails here fails the run where it is used."""
+    while True:
+        await asyncio.sleep(RENEW_LEASE_S)
+        with suppress(StoreError):
+            await place.call(partial(place.store.touch, place.run), "renewing the lease")
+
+
+async def _dropped(place: Place) -> None:
+    """Drop a run's folder; a store that is down must not hide how the run ended: its lease runs out."""
+    with suppress(StoreError):
+        await in_thread(
+            partial(place.store.drop, place.run),
+            timeout_s=place.limits.store_timeout_s,
+            what="dropping the run",
+        )

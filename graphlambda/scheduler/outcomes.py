@@ -1,0 +1,204 @@
+"""What a reply means.
+
+In: a `Reply`, or the exception that stood in its place. Out: `Answered` or `Failed`. Must not decide what
+follows: that is `policy`.
+
+Sources: AWS, "Invoke" (API reference: errors) and "Understanding retry behavior"; the Runtime Interface
+Client for what a function's own failures look like.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from graphlambda.errors import RunError, ThrottledError
+from graphlambda.runtime.wire import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphlambda.scheduler.invoke import Reply
+
+
+class Kind(StrEnum):
+    """Why an invocation brought no outcomes."""
+
+    THROTTLED = "throttled"
+    NOT_READY = "not ready"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+    ENVIRONMENT_LOST = "environment lost"
+    NO_ANSWER = "no answer"
+    UNREACHABLE = "unreachable"
+    SERVICE_FAILED = "service failed"
+    REQUEST_TOO_LARGE = "request too large"
+    RESPONSE_TOO_LARGE = "response too large"
+    STORE_FAILED = "store failed"
+    DAMAGED = "damaged frame"
+    MISSING_MODULE = "missing module"
+    MISSING_FUNCTION = "missing function"
+    EXPIRED = "credentials expired"
+    DENIED = "access denied"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An invocation without outcomes."""
+
+    kind: Kind
+    message: str
+    """What the other side said, for people."""
+
+    retry_after_s: float = 0.0
+    """How long the other side asks us to wait; 0 where it did not say."""
+
+    module: str = ""
+    """The module that is missing, where that is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply of our runtime."""
+
+    outcomes: list[Mapping[str, Any]]
+    """One a task that was reached, as `runtime.wire` describes them."""
+
+    cold: bool
+    billed_s: float
+
+
+Outcome: TypeAlias = Answered | Failed
+
+_BY_CODE = {
+    "TooManyRequestsException": Kind.THROTTLED,
+    "RequestTooLargeException": Kind.REQUEST_TOO_LARGE,
+    "SerializedRequestEntityTooLargeException": Kind.REQUEST_TOO_LARGE,
+    "ResourceConflictException": Kind.NOT_READY,
+    "ResourceNotReadyException": Kind.NOT_READY,
+    "CodeArtifactUserPendingException": Kind.NOT_READY,
+    "SnapStartNotReadyException": Kind.NOT_READY,
+    "ENINotReadyException": Kind.NOT_READY,
+    "EC2ThrottledException": Kind.NOT_READY,
+    "EC2UnexpectedException": Kind.NOT_READY,
+    "ENILimitReachedException": Kind.NOT_READY,
+    "SubnetIPAddressLimitReachedException": Kind.NOT_READY,
+    "ResourceNotFoundException": Kind.MISSING_FUNCTION,
+    "ExpiredTokenException": Kind.EXPIRED,
+    "ExpiredToken": Kind.EXPIRED,
+    "RequestExpired": Kind.EXPIRED,
+    "AccessDeniedException": Kind.DENIED,
+    "AccessDenied": Kind.DENIED,
+    "UnrecognizedClientException": Kind.DENIED,
+    "InvalidSignatureException": Kind.DENIED,
+    "IncompleteSignatureException": Kind.DENIED,
+    "MissingAuthenticationTokenException": Kind.DENIED,
+}
+
+_PERMANENT = frozenset(
+    {
+        "EC2AccessDeniedException",
+        "InvalidRuntimeException",
+        "InvalidSecurityGroupIDException",
+        "InvalidSubnetIDException",
+        "InvalidZipFileException",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+    }
+)
+"""Wrong in the function itself, though their HTTP status (502) is that of what passes."""
+
+_BY_STATUS = {
+    403: Kind.DENIED, 404: Kind.MISSING_FUNCTION, 409: Kind.REFUSED, 413: Kind.REQUEST_TOO_LARGE,
+    429: Kind.THROTTLED, 500: Kind.SERVICE_FAILED, 502: Kind.SERVICE_FAILED, 503: Kind.SERVICE_FAILED,
+    504: Kind.SERVICE_FAILED,
+}  # fmt: skip
+
+_BY_ERROR_TYPE = {
+    "Sandbox.Timedout": Kind.TIMED_OUT,
+    "Runtime.OutOfMemory": Kind.OUT_OF_MEMORY,
+    "Runtime.ExitError": Kind.ENVIRONMENT_LOST,
+    "Function.ResponseSizeTooLarge": Kind.RESPONSE_TOO_LARGE,
+    "Runtime.ImportModuleError": Kind.MISSING_MODULE,
+    "MemoryError": Kind.OUT_OF_MEMORY,
+    "ValueStoreError": Kind.STORE_FAILED,  # our runtime could not read the batch
+    "FrameError": Kind.DAMAGED,
+}
+
+_TIMED_OUT = re.compile(r"Task timed out after [\d.]+ seconds")
+_KILLED = re.compile(r"signal: killed")
+_OUT_OF_MEMORY_REPORT = re.compile(r"Runtime\.OutOfMemory")
+_NO_MODULE = re.compile(r"No module named '([^']+)'")
+_BILLED = re.compile(r"Billed Duration: (\d+) ms")
+
+
+def outcome_of(reply: Reply) -> Outcome:
+    """Return what a reply means."""
+    if reply.status >= 400:
+        return _refusal(reply)
+    try:
+        body = json.loads(reply.payload)
+    except ValueError:
+        return Failed(Kind.REFUSED, f"the function's answer is not JSON: {reply.payload[:200]!r}")
+    if reply.function_error:
+        return _function_error(body, reply)
+    if not isinstance(body, dict) or body.get("v") != VERSION:
+        return Failed(Kind.REFUSED, "the function's runtime speaks another version; deploy it again")
+    outcomes = body["outcomes"]
+    return Answered(outcomes, bool(body.get("cold")), _billed_s(outcomes, reply.log_tail))
+
+
+def outcome_of_error(error: OSError | RunError) -> Failed:
+    """Return what an exception of an invoker means."""
+    if isinstance(error, TimeoutError):
+        return Failed(Kind.NO_ANSWER, str(error) or "no answer came in time")
+    if isinstance(error, OSError):
+        return Failed(Kind.UNREACHABLE, str(error) or type(error).__name__)
+    return Failed(Kind.THROTTLED if isinstance(error, ThrottledError) else Kind.REFUSED, str(error))
+
+
+def _refusal(reply: Reply) -> Failed:
+    by_status = Kind.REFUSED if reply.error_code in _PERMANENT else _BY_STATUS.get(reply.status, Kind.REFUSED)
+    kind = _BY_CODE.get(reply.error_code, by_status)
+    said = reply.reason or _message(reply.payload)
+    named = reply.error_code or f"HTTP {reply.status}"
+    return Failed(kind, f"{named}: {said}" if said else named, reply.retry_after_s)
+
+
+def _function_error(body: Any, reply: Reply) -> Failed:
+    """Return what killed the function; older answers have a message and no type."""
+    said = body if isinstance(body, dict) else {}
+    message = str(said.get("errorMessage", ""))
+    kind = _BY_ERROR_TYPE.get(str(said.get("errorType", "")), Kind.ENVIRONMENT_LOST)
+    if _TIMED_OUT.search(message):
+        kind = Kind.TIMED_OUT
+    elif kind is Kind.ENVIRONMENT_LOST and (
+        _KILLED.search(message) or _OUT_OF_MEMORY_REPORT.search(reply.log_tail)
+    ):
+        kind = Kind.OUT_OF_MEMORY
+    missing = _NO_MODULE.search(message)
+    text = message or str(said.get("errorType", "")) or reply.function_error
+    return Failed(kind, text, module=missing[1] if missing and kind is Kind.MISSING_MODULE else "")
+
+
+def _message(payload: bytes) -> str:
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return payload[:200].decode(errors="replace")
+    return str(body.get("Message") or body.get("message") or "") if isinstance(body, dict) else ""
+
+
+def _billed_s(outcomes: list[Mapping[str, Any]], log_tail: str) -> float:
+    """Return what Lambda says it bills; where it does not say, the tasks' own time in whole milliseconds."""
+    if billed := _BILLED.search(log_tail):
+        return int(billed[1]) / 1000
+    seconds: float = sum(outcome["seconds"] for outcome in outcomes)
+    return math.ceil(seconds * 1000) / 1000

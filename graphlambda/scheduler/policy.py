@@ -1,0 +1,212 @@
+"""What to do next: how many tasks share an invocation, and what follows when one brings nothing.
+
+In: measurements and outcomes. Out: decisions. Pure: must not know a run's state, time or the network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from graphlambda.errors import (
+    AuthenticationError,
+    EnvironmentLostError,
+    InvokeError,
+    MissingModuleError,
+    OutOfMemoryError,
+    RunError,
+    StoreError,
+    ThrottledError,
+    TimedOutError,
+)
+from graphlambda.scheduler.outcomes import Kind
+
+if TYPE_CHECKING:
+    from random import Random
+
+MOST_TASKS = 1_000
+"""Of one batch: beyond that nothing is saved, and the client would have nothing to do meanwhile."""
+
+MOST_SECONDS = 1.0
+"""Expected of all tasks of a batch together: what is lost with its environment stays small."""
+
+WORTH = 20.0
+"""A batch lasts at most so many times what an invocation costs: then that cost is 5% of it."""
+
+STORE_ATTEMPTS = 3
+"""How often a task is tried whose store failed it."""
+
+FIRST_BACKOFF_S = 0.05
+LAST_BACKOFF_S = 10.0
+
+
+class Step(Enum):
+    """What to do with the tasks of an invocation that brought nothing."""
+
+    WAIT = auto()
+    """All again after a while; nobody is charged."""
+
+    SINGLY = auto()
+    """Each again in an invocation of its own: one of them may be to blame, none is charged."""
+
+    RETRY = auto()
+    """Again after a while, charged as an attempt."""
+
+    ENLARGE = auto()
+    """Again on a function with more memory, if there may be one."""
+
+    REBUILD = auto()
+    """Again on a function that holds the missing module, if there may be one."""
+
+    FAIL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from one kind of failure."""
+
+    alone: Step
+    """For a single task."""
+
+    batch: Step = Step.SINGLY
+    """For several."""
+
+    attempts: int = 1
+    """How often a single task is tried in all, where `alone` is RETRY."""
+
+    error: type[RunError] = InvokeError
+    """Raised in the end."""
+
+    remedy: str = ""
+    """What the user can do about it."""
+
+
+_REDEPLOY = "Deploy the program again."
+RULES: dict[Kind, Rule] = {
+    Kind.THROTTLED: Rule(
+        Step.WAIT,
+        Step.WAIT,
+        error=ThrottledError,
+        remedy="Lower `concurrency=`, or raise the account's quota.",
+    ),
+    Kind.NOT_READY: Rule(Step.WAIT, Step.WAIT, remedy=_REDEPLOY),
+    Kind.OUT_OF_MEMORY: Rule(
+        Step.ENLARGE,
+        error=OutOfMemoryError,
+        remedy="Give it more with `memory_mb=`, or make its chunks smaller.",
+    ),
+    Kind.TIMED_OUT: Rule(
+        Step.FAIL,
+        error=TimedOutError,
+        remedy="Give it longer with `timeout_s=` (at most 900), or make its chunks smaller.",
+    ),
+    Kind.ENVIRONMENT_LOST: Rule(
+        Step.RETRY,
+        attempts=3,
+        error=EnvironmentLostError,
+        remedy="The task ends its process: a crash in native code, `os._exit`, or memory beyond `memory_mb=`.",
+    ),
+    Kind.NO_ANSWER: Rule(
+        Step.RETRY,
+        attempts=3,
+        error=EnvironmentLostError,
+        remedy="Look at the function's log; see `timeout_s=`.",
+    ),
+    Kind.UNREACHABLE: Rule(Step.RETRY, attempts=5, remedy="Is the endpoint up and reachable?"),
+    Kind.SERVICE_FAILED: Rule(Step.RETRY, attempts=5, remedy="Lambda itself failed; try again later."),
+    Kind.EXPIRED: Rule(Step.RETRY, Step.RETRY, attempts=2, remedy="Renew your AWS credentials."),
+    Kind.REQUEST_TOO_LARGE: Rule(Step.FAIL, remedy="Lower `request_bytes` in the limits of the run."),
+    Kind.RESPONSE_TOO_LARGE: Rule(Step.FAIL, remedy="Lower `reply_bytes` in the limits of the run."),
+    Kind.STORE_FAILED: Rule(Step.RETRY, attempts=STORE_ATTEMPTS, error=StoreError),
+    Kind.DAMAGED: Rule(Step.FAIL, Step.FAIL, error=AuthenticationError, remedy="Nothing was un-pickled."),
+    Kind.MISSING_MODULE: Rule(
+        Step.REBUILD,
+        Step.REBUILD,
+        error=MissingModuleError,
+        remedy="Name its distribution in `requirements=`.",
+    ),
+    Kind.MISSING_FUNCTION: Rule(Step.FAIL, Step.FAIL, remedy=f"It was deleted meanwhile. {_REDEPLOY}"),
+    Kind.DENIED: Rule(Step.FAIL, Step.FAIL, remedy="The credentials need `lambda:InvokeFunction` on it."),
+    Kind.REFUSED: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY),
+}
+
+
+def step_after(kind: Kind, *, tasks: int, attempts: int) -> Step:
+    """Return what to do with `tasks` tasks, of which the most tried one has been charged `attempts` times.
+
+    The attempt that just failed is not among them yet.
+    """
+    rule = RULES[kind]
+    step = rule.alone if tasks == 1 else rule.batch
+    if step is Step.RETRY and attempts + 1 >= rule.attempts:
+        return Step.FAIL
+    return step
+
+
+def step_after_error(kind: str, *, attempts: int, raised: int, retries: int) -> Step:
+    """Return what to do with a task that ended with an error of the wire's `kind`.
+
+    It was charged `attempts` times for what is not its fault, and raised `raised` times before.
+    """
+    if kind == "missing_module":
+        return Step.REBUILD
+    if kind == "store":
+        return Step.RETRY if attempts + 1 < STORE_ATTEMPTS else Step.FAIL
+    if kind in {"user", "missing_path"}:
+        return Step.RETRY if raised < retries else Step.FAIL
+    return Step.FAIL
+
+
+def error_after(kind: Kind, *, what: str, message: str) -> RunError:
+    """Return the error that ends a run: what, why, and what to do."""
+    rule = RULES[kind]
+    return rule.error(f"{what}: {kind}: {message}. {rule.remedy}".rstrip())
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a batch of one operation's tasks becomes."""
+
+    tasks: int
+    """Ready tasks that it takes; at least 1."""
+
+    room: int
+    """With those that its own tasks make ready; at least `tasks`."""
+
+
+def batch_size(
+    *, ready: int, concurrency: int, task_s: float | None, overhead_s: float | None, limit: int | None
+) -> Size:
+    """Return how large the next batch is, given `ready` tasks of its operation.
+
+    An unmeasured operation is tried with one task each. A measured one is spread over what may run at once
+    (half of a fair share at a time, so that the end is even), in pieces that last neither less than an
+    invocation costs nor longer than is needed to make that cost small.
+    """
+    if limit is not None:
+        return Size(min(limit, ready), limit)
+    if task_s is None or overhead_s is None:
+        return Size(1, 1)
+    task_s = max(task_s, 1e-6)
+    most = max(1, min(MOST_TASKS, int(min(MOST_SECONDS, WORTH * overhead_s) / task_s)))
+    fair = math.ceil(ready / (2 * max(1, concurrency)))
+    least = math.ceil(overhead_s / task_s)
+    return Size(min(ready, most, max(fair, least)), most)
+
+
+def fitting(sizes: list[int], budget: int) -> int:
+    """Return how many of these, from the left, fit into a budget together; at least 1."""
+    total = 0
+    for count, size in enumerate(sizes):
+        total += size
+        if total > budget:
+            return max(1, count)
+    return len(sizes)
+
+
+def backoff_s(tries: int, random: Random) -> float:
+    """Return how long to wait after `tries` failures in a row: twice as long each time, up to half less."""
+    longest = min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(tries, 16))
+    return longest * random.uniform(0.5, 1.0)

@@ -1,0 +1,31 @@
+"""Who makes other functions while a run goes on; the scheduler itself never deploys.
+
+In: an operation and the function that was not enough. Out: the name of a better one. `api` gives one that
+deploys; without the right to create functions there is none.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Provisioner(Protocol):
+    """Makes twins of functions."""
+
+    async def larger(self, operation: str, function: str) -> str | None:
+        """Return a function of the same operation with more memory; None where there can be none."""
+
+    async def with_module(self, operation: str, function: str, module: str) -> str | None:
+        """Return a function of the same operation that holds a module; None where no distribution has it."""
+
+
+class NoProvisioner:
+    """Makes nothing: what is deployed has to do."""
+
+    async def larger(self, operation: str, function: str) -> str | None:  # noqa: ARG002  (the protocol's)
+        """There is none."""
+        return None
+
+    async def with_module(self, operation: str, function: str, module: str) -> str | None:  # noqa: ARG002
+        """There is none."""
+        return None

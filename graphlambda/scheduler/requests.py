@@ -1,0 +1,247 @@
+"""Makes the request for a batch of tasks.
+
+In: a table's tasks and the values at hand. Out: the bytes that a function is sent, as `runtime.wire`
+describes them. Must not send anything.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphlambda.compiler.program import Constant, Gather, Input, Kept, flat
+from graphlambda.runtime.frame import size_of
+from graphlambda.runtime.wire import INLINE_BATCH, VERSION, batch_name, constants_name, settings_name
+from graphlambda.scheduler.policy import fitting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphlambda.compiler.program import Binding, Nested, Program
+    from graphlambda.runtime.frame import Buffer
+    from graphlambda.scheduler.limits import Limits
+    from graphlambda.scheduler.state import RunState
+    from graphlambda.scheduler.values import Place, Values
+
+CONSTANTS_INLINE_BYTES = 32 * 1024
+"""Run constants up to this size ride in each request; larger ones are stored once."""
+
+BASE64 = 4 / 3
+"""Bytes in a request for each byte of a frame."""
+
+OVERHEAD_BYTES = 64 * 1024
+"""Room that literals and keys of a batch are given before it is stored instead."""
+
+_RUN_CONSTANT = ("c",)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one invocation is sent."""
+
+    payload: bytes
+    tasks: tuple[int, ...]
+    """The tasks in it, in order."""
+
+    left: tuple[int, ...]
+    """Tasks that were asked for and did not fit."""
+
+    stored: str
+    """The name under which its batch lies in the store; empty where it rides in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What all requests of a table have in common."""
+
+    body: dict[str, Any]
+    start: bytes
+    """The same as JSON, but for the closing brace: a batch is appended."""
+
+
+class Requests:
+    """Builds the requests of one run."""
+
+    def __init__(
+        self,
+        program: Program,
+        state: RunState,
+        place: Place,
+        values: Values,
+        settings: Mapping[str, Any],
+        *,
+        keep: bool = False,
+    ) -> None:
+        self._program = program
+        self._state = state
+        self._place = place
+        self._values = values
+        self._limits = place.limits
+        self._settings = _settings(settings, place)
+        self._heads: dict[int, Head] = {}
+        self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
+        self._any_kept = any(isinstance(data, Kept) for data in program.data)
+        self._batches = 0
+        self._stored_constants: list[str] = []
+
+    async def build(self, table: int, tasks: Sequence[int]) -> Request:
+        """Return the request for as many of `tasks` as fit, at least one.
+
+        Raises:
+            UnshippableError: a literal or a data object does not pickle.
+            StoreError: what is too large for a request could not be stored.
+        """
+        head = self._heads.get(table) or await self._head(table)
+        if unprepared := self._values.unprepared(v for task in tasks for v in self._state.inputs(task)):
+            await self._values.prepare(unprepared)
+        fitted = self._fitted(tasks)
+        inputs = sorted({value for task in fitted for value in self._state.inputs(task)})
+        if len(fitted) == 1:
+            await self._make_room(inputs)
+        payload, stored = await self._payload(head, table, fitted, inputs)
+        return Request(payload, tuple(fitted), tuple(tasks[len(fitted) :]), stored)
+
+    def discard(self) -> None:
+        """Let go of what only requests needed."""
+        for name in self._stored_constants:
+            self._values.discard(name)
+
+    def _fitted(self, tasks: Sequence[int]) -> Sequence[int]:
+        """Return the tasks, from the first, whose held inputs fit into one request."""
+        if len(tasks) == 1:
+            return tasks
+        seen: set[int] = set()
+        sizes = []
+        for task in tasks:
+            new = [value for value in self._state.inputs(task) if value not in seen]
+            seen.update(new)
+            sizes.append(self._held_bytes(new))
+        return tasks[: fitting(sizes, self._room_bytes)]
+
+    async def _make_room(self, inputs: list[int]) -> None:
+        """Store a single task's inputs, the largest first, until the others fit into its request."""
+        excess, largest = self._held_bytes(inputs) - self._room_bytes, []
+        for value in sorted(inputs, key=lambda v: (-len(self._values.frame(v) or b""), v)):
+            if excess <= 0:
+                break
+            largest.append(value)
+            excess -= len(self._values.frame(value) or b"")
+        await self._values.spill(largest)
+
+    async def _payload(
+        self, head: Head, table: int, tasks: Sequence[int], inputs: list[int]
+    ) -> tuple[bytes, str]:
+        """Return the request's bytes, and the name of its batch in the store if it does not ride in it."""
+        inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
+        batch = [(task, str(self._program.key(task)), self._bindings(table, task)) for task in tasks]
+        parts = self._place.encode((batch, inline), INLINE_BATCH)
+        start = self._with_foreign_keys(head, inputs)
+        if size_of(parts) * BASE64 <= self._limits.request_bytes - OVERHEAD_BYTES:
+            return b"".join((start, b',"batch":"', b64encode(b"".join(parts)), b'"}')), ""
+        self._batches += 1
+        name = batch_name(self._batches)
+        await self._place.put(name, self._place.encode((batch, inline), name))
+        return b"".join((start, b',"batch":', json.dumps({"stored": name}).encode(), b"}")), name
+
+    def _bindings(self, table: int, task: int) -> list[tuple[Any, ...]]:
+        columns = self._program.tables[table].columns
+        row = int(self._program.row_of[task])
+        return [
+            _RUN_CONSTANT if isinstance(column, Constant) else self._bound(column.row(row))
+            for column in columns
+        ]
+
+    def _bound(self, binding: Binding) -> tuple[Any, ...]:
+        if isinstance(binding, Input):
+            return ("i", self._ref(binding.id))
+        if isinstance(binding, Gather):
+            return ("g", self._refs(binding.ids) if self._any_kept else binding.ids)
+        return ("l", binding.value)
+
+    def _refs(self, ids: Nested) -> Any:
+        return self._ref(ids) if isinstance(ids, int) else [self._refs(part) for part in ids]
+
+    def _ref(self, value: int) -> int | tuple[str, int]:
+        kept = self._values.kept(value) if self._any_kept else None
+        return value if kept is None else (kept.run, kept.id)
+
+    def _with_foreign_keys(self, head: Head, inputs: list[int]) -> bytes:
+        """Return the start of a request that reads these values, with the keys of the runs that keep them."""
+        runs = {kept.run for value in inputs if (kept := self._values.kept(value))} if self._any_kept else ()
+        if not runs:
+            return head.start
+        foreign = {run: b64encode(self._place.keys_of(run)).decode() for run in sorted(runs)}
+        return _start({**head.body, "keys": {**head.body["keys"], **foreign}})
+
+    async def _head(self, table: int) -> Head:
+        """Return what every request of a table starts with, made at its first."""
+        body = {
+            "v": VERSION,
+            "run": self._place.run,
+            "keys": {self._place.run: b64encode(self._place.key).decode()},
+            "store": self._place.store.spec(),
+            "inline_bytes": int(self._inline_bytes[table]),
+            "reply_bytes": self._limits.reply_bytes,
+            "constants": await self._constants(table),
+            "settings": self._settings,
+        }
+        self._heads[table] = head = Head(body, _start(body))
+        return head
+
+    async def _constants(self, table: int) -> dict[str, str]:
+        columns = enumerate(self._program.tables[table].columns)
+        values = {port: column.value for port, column in columns if isinstance(column, Constant)}
+        digest = _digest(f"{self._place.run}/{table}".encode())
+        parts = self._place.encode(values, constants_name(digest))
+        if size_of(parts) <= CONSTANTS_INLINE_BYTES:
+            return {"id": digest, "frame": _text(parts)}
+        await self._place.put(constants_name(digest), parts)
+        self._stored_constants.append(constants_name(digest))
+        return {"id": digest}
+
+    def _held_bytes(self, values: list[int]) -> int:
+        return sum(len(self._values.frame(value) or b"") for value in values)
+
+    @property
+    def _room_bytes(self) -> int:
+        """Bytes of frames that a request has room for, beside everything else."""
+        return int((self._limits.request_bytes - 2 * OVERHEAD_BYTES) / BASE64) - CONSTANTS_INLINE_BYTES
+
+
+def _settings(settings: Mapping[str, Any], place: Place) -> dict[str, str]:
+    """Return the process state as requests carry it; equal settings have equal ids in every run."""
+    digest = _digest(json.dumps(dict(settings), sort_keys=True, default=repr).encode())
+    return {"id": digest, "frame": _text(place.encode(dict(settings), settings_name(digest)))}
+
+
+def _inline_bytes(program: Program, limits: Limits, *, keep: bool) -> Any:
+    """Return for each table how large a value may be to ride along: less where many meet in one task.
+
+    Outputs that the store is to keep go there at once.
+    """
+    counts = np.diff(program.edges.starts)
+    widest = np.ones(program.task_count + len(program.data), np.int64)
+    np.maximum.at(widest, program.edges.ids, np.repeat(counts, counts))
+    share = np.minimum(limits.inline_bytes, limits.request_bytes // 2 // widest)
+    if keep:
+        share[sorted(set(flat(list(program.outputs))))] = 0
+    least = np.full(len(program.tables), limits.inline_bytes, np.int64)
+    np.minimum.at(least, program.table_of, share[: program.task_count])
+    return least
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()
+
+
+def _text(parts: Sequence[Buffer]) -> str:
+    return b64encode(b"".join(parts)).decode()
+
+
+def _start(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()[:-1]

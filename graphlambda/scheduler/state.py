@@ -1,0 +1,181 @@
+"""What has been done and what may be done next: a pure state machine over a program.
+
+In: a `Program`, priorities, and the news that a task was started, committed or given back. Out: the tasks
+to run next and the values that nobody will read again. Must not know time, the network or a store.
+
+    waiting ──last input committed──▶ ready ──take──▶ running ──commit──▶ done
+                                        ▲                │
+                                        └───give_back────┘
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from enum import IntEnum
+from heapq import heappop, heappush
+
+import numpy as np
+
+from graphlambda.compiler.program import Ids, Program, flat
+from graphlambda.scheduler.edges import EdgeSet, readers, view
+
+
+class TaskState(IntEnum):
+    """Where a task stands."""
+
+    WAITING = 0
+    READY = 1
+    RUNNING = 2
+    DONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What follows from the first commit of a task."""
+
+    ready: list[int]
+    """Tasks whose last missing input this was."""
+
+    released: list[int]
+    """Values, data objects included, whose last reader this was; outputs are never among them."""
+
+
+class RunState:
+    """The state of every task of one run. First writer wins: a task is committed once."""
+
+    __slots__ = (
+        "_by_rank", "_edge_starts", "_inputs", "_missing", "_output", "_positions", "_queues", "_rank", "_readers",
+        "_reading", "_reading_edges", "_states", "_table_of", "_unread", "done", "outputs", "tasks",
+    )  # fmt: skip
+
+    def __init__(self, program: Program, rank: Ids) -> None:
+        """Make the state in which nothing has run; `rank[t]` is the place of task t in the order."""
+        self.tasks = program.task_count
+        self.done = 0
+        self.outputs = frozenset(flat(list(program.outputs)))
+        values = self.tasks + len(program.data)
+        back = readers(program.edges, values)
+        self._output = bytearray(values)
+        for value in self.outputs:
+            self._output[value] = 1
+        self._states = bytearray(self.tasks)
+        self._rank = view(rank)
+        self._by_rank = view(np.argsort(rank, kind="stable"))
+        self._table_of = view(program.table_of)
+        self._edge_starts = view(program.edges.starts)
+        self._inputs = view(program.edges.ids)
+        self._positions = view(back.positions)
+        self._readers = view(back.starts)
+        self._reading = view(back.tasks)
+        self._reading_edges = view(back.edges)
+        self._missing = EdgeSet(program.edges.starts)
+        self._unread = EdgeSet(back.starts)
+        self._queues: dict[int, list[int]] = {}
+        self._open(program)
+
+    def _open(self, program: Program) -> None:
+        """Take out the edges of what the client holds already, and queue what needs nothing else."""
+        for value in range(self.tasks, self.tasks + len(program.data)):
+            self._arrive(value)
+        counts = np.diff(program.edges.starts)
+        for task in np.flatnonzero(counts == 0).tolist():
+            self._enqueue(task)
+
+    def state(self, task: int) -> TaskState:
+        """Return where a task stands."""
+        return TaskState(self._states[task])
+
+    @property
+    def finished(self) -> bool:
+        """Whether every task is done."""
+        return self.done == self.tasks
+
+    def next_table(self) -> int | None:
+        """Return the table of the ready task that comes first in the order, if any is ready."""
+        return min(self._queues, key=lambda table: self._queues[table][0], default=None)
+
+    def ready(self, table: int) -> int:
+        """Return how many tasks of a table are ready."""
+        return len(self._queues.get(table, ()))
+
+    def take(self, table: int, count: int) -> list[int]:
+        """Start at most `count` ready tasks of a table, first in the order first."""
+        queue = self._queues.get(table, [])
+        taken = [self._by_rank[heappop(queue)] for _ in range(min(count, len(queue)))]
+        if not queue:
+            self._queues.pop(table, None)
+        for task in taken:
+            self._states[task] = TaskState.RUNNING
+        return taken
+
+    def give_back(self, task: int) -> None:
+        """Make a running task ready again, or let it wait for its inputs; one that is done stays done."""
+        if self._states[task] != TaskState.RUNNING:
+            return
+        if self._missing.empty(task):
+            self._enqueue(task)
+        else:
+            self._states[task] = TaskState.WAITING
+
+    def is_runnable(self, task: int) -> bool:
+        """Whether all inputs of a task are there."""
+        return self._missing.empty(task)
+
+    def follow(self, tasks: list[int], count: int) -> list[int]:
+        """Start at most `count` waiting tasks of the same table whose missing inputs are all made by `tasks`.
+
+        Those that follow the followers are among them, in an order in which each comes after its inputs.
+        """
+        started: list[int] = []
+        made = set(tasks)
+        for task in itertools.chain(tasks, started):  # `started` grows while we look
+            if len(started) >= count:
+                break
+            for reader in self._reading[self._readers[task] : self._readers[task + 1]]:
+                if len(started) < count and self._follows(reader, task, made):
+                    self._states[reader] = TaskState.RUNNING
+                    started.append(reader)
+                    made.add(reader)
+        return started
+
+    def _follows(self, reader: int, task: int, made: set[int]) -> bool:
+        if self._states[reader] != TaskState.WAITING or self._table_of[reader] != self._table_of[task]:
+            return False
+        edges = range(self._edge_starts[reader], self._edge_starts[reader + 1])
+        return all(self._inputs[edge] in made for edge in edges if edge in self._missing)
+
+    def commit(self, task: int) -> Commit | None:
+        """Commit a task's value; return what follows, or None if it was committed before."""
+        if self._states[task] == TaskState.DONE:
+            return None
+        self._states[task] = TaskState.DONE
+        self.done += 1
+        return Commit(self._arrive(task), self._release(task))
+
+    def inputs(self, task: int) -> list[int]:
+        """Return the values that a task needs, each once, ascending."""
+        return self._inputs[self._edge_starts[task] : self._edge_starts[task + 1]].tolist()
+
+    def _enqueue(self, task: int) -> None:
+        self._states[task] = TaskState.READY
+        heappush(self._queues.setdefault(self._table_of[task], []), self._rank[task])
+
+    def _arrive(self, value: int) -> list[int]:
+        """Take the edges of a value that is there now out of its readers' rows; return who is ready."""
+        ready = []
+        for position in range(self._readers[value], self._readers[value + 1]):
+            task = self._reading[position]
+            if self._missing.take(task, self._reading_edges[position]) and not self._states[task]:
+                self._enqueue(task)
+                ready.append(task)
+        return ready
+
+    def _release(self, task: int) -> list[int]:
+        """Take the edges that a done task read through; return the values that nobody will read again."""
+        released = [] if self._output[task] or not self._unread.empty(task) else [task]
+        for edge in range(self._edge_starts[task], self._edge_starts[task + 1]):
+            value = self._inputs[edge]
+            if self._unread.take(value, self._positions[edge]) and not self._output[value]:
+                released.append(value)
+        return released

@@ -1,0 +1,146 @@
+"""Makes the events of a run and tells them.
+
+In: what the execution does. Out: events, if anybody listens. Must not keep anything.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.errors import RunCancelledError
+from graphlambda.scheduler.events import (
+    InvocationEnded,
+    InvocationStarted,
+    RunEnded,
+    RunStarted,
+    TaskDone,
+    TaskOutput,
+    TaskRetried,
+    ValueReleased,
+)
+from graphlambda.scheduler.outcomes import Answered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graphlambda.compiler.program import Program
+    from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.listeners import Listeners
+    from graphlambda.scheduler.outcomes import Outcome
+
+
+class Teller:
+    """Tells listeners of one run."""
+
+    __slots__ = ("_clock", "_listeners", "_program", "_run", "_started_s")
+
+    def __init__(self, listeners: Listeners, clock: Clock, program: Program, run: str) -> None:
+        self._listeners = listeners
+        self._clock = clock
+        self._program = program
+        self._run = run
+        self._started_s = clock.monotonic()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell the first event and the last one around a run."""
+        self._run_started()
+        failure = ""
+        try:
+            yield
+        except BaseException as error:
+            cancelled = isinstance(error, CancelledError)
+            failure = (RunCancelledError if cancelled else type(error)).__name__
+            raise
+        finally:
+            self._run_ended(failure)
+
+    def _run_started(self) -> None:
+        counts: Counter[tuple[str, str]] = Counter()
+        for table in self._program.tables:  # an operation may have several
+            counts[table.operation.id, table.operation.name] += len(table.tasks)
+        operations = tuple((*operation, tasks) for operation, tasks in counts.items())
+        self._listeners(
+            RunStarted(
+                run=self._run, at_s=self._clock.time(), tasks=self._program.task_count, operations=operations
+            )
+        )
+
+    def _run_ended(self, failure: str) -> None:
+        seconds = self._clock.monotonic() - self._started_s
+        self._listeners(RunEnded(run=self._run, at_s=self._clock.time(), seconds=seconds, failure=failure))
+
+    def sent(
+        self, table: int, function: str, tasks: tuple[int, ...], attempt: int, request_bytes: int
+    ) -> None:
+        """Tell that a request was sent."""
+        if self._listeners:
+            self._listeners(
+                InvocationStarted(
+                    at_s=self._clock.time(), operation=self._operation(table), function=function, tasks=tasks,
+                    attempt=attempt, request_bytes=request_bytes,
+                )
+            )  # fmt: skip
+
+    def came_back(
+        self,
+        table: int,
+        function: str,
+        tasks: tuple[int, ...],
+        *,
+        outcome: Outcome,
+        seconds: float,
+        reply_bytes: int,
+    ) -> None:
+        """Tell that a reply came, or nothing did."""
+        if self._listeners:
+            answered = outcome if isinstance(outcome, Answered) else None
+            self._listeners(
+                InvocationEnded(
+                    at_s=self._clock.time(), operation=self._operation(table), function=function, tasks=tasks,
+                    seconds=seconds, reply_bytes=reply_bytes,
+                    billed_s=answered.billed_s if answered else 0.0,
+                    cold=answered.cold if answered else False,
+                    failure="" if isinstance(outcome, Answered) else outcome.kind.value,
+                )
+            )  # fmt: skip
+
+    def done(self, table: int, outcome: Mapping[str, Any], released: Iterable[int]) -> None:
+        """Tell that a value is committed, and which others are let go."""
+        if self._listeners:
+            self._listeners(
+                TaskDone(
+                    at_s=self._clock.time(), task=outcome["task"], operation=self._operation(table),
+                    started_s=outcome.get("started_s", 0.0), seconds=outcome["seconds"],
+                    peak_mb=outcome.get("peak_mb", 0.0), value_bytes=outcome["bytes"],
+                    inline=outcome.get("value") is not None,
+                )
+            )  # fmt: skip
+            for value in released:
+                self._listeners(ValueReleased(at_s=self._clock.time(), value=value))
+
+    def output(self, outcome: Mapping[str, Any]) -> None:
+        """Tell what a task wrote, if it did."""
+        said = outcome.get("output")
+        if said and self._listeners:
+            self._listeners(
+                TaskOutput(
+                    at_s=self._clock.time(), task=outcome["task"], key=str(self._program.key(outcome["task"])),
+                    stdout=said.get("stdout", ""), stderr=said.get("stderr", ""),
+                    warnings=tuple((kind, message) for kind, message in said.get("warnings", ())),
+                    logs=tuple((name, level, message) for name, level, message in said.get("logs", ())),
+                    dropped_bytes=said.get("dropped_bytes", 0),
+                )
+            )  # fmt: skip
+
+    def retried(self, tasks: Iterable[int], reason: str) -> None:
+        """Tell that tasks will run again."""
+        if self._listeners:
+            for task in tasks:
+                self._listeners(TaskRetried(at_s=self._clock.time(), task=task, reason=reason))
+
+    def _operation(self, table: int) -> str:
+        return self._program.tables[table].operation.id

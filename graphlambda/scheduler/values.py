@@ -1,0 +1,190 @@
+"""Where each value of a run lies: in this process while it is small, else in the store.
+
+In: frames from replies, data objects of the program. Out: frames for requests and results, deletions.
+Must not know which task runs when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.compiler.program import Kept
+from graphlambda.errors import StoreError, UnshippableError
+from graphlambda.runtime.faults import UnshippableValueError
+from graphlambda.runtime.frame import encode_parts, size_of
+from graphlambda.runtime.wire import context, value_name
+from graphlambda.scheduler.blocking import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from graphlambda.compiler.program import Program
+    from graphlambda.runtime.frame import Buffer, Dumps
+    from graphlambda.scheduler.limits import Limits
+    from graphlambda.store.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A run's place in a store, and what its frames are signed and made with."""
+
+    store: Store
+    run: str
+    key: bytes
+    """32 bytes; signs every frame of the run."""
+
+    keys_of: Callable[[str], bytes]
+    """The key of another run, whose kept values are read."""
+
+    dumps: Dumps
+    """Pickles what the client sends: `cloudpickle.dumps`, since classes of `__main__` go by value."""
+
+    limits: Limits
+    """The bounds of the run, its calls of the store included."""
+
+    def encode(self, value: Any, name: str) -> Sequence[Buffer]:
+        """Return a value as the parts of a frame of this run.
+
+        Raises:
+            UnshippableError: the value does not pickle.
+        """
+        try:
+            return encode_parts(value, key=self.key, context=context(self.run, name), dumps=self.dumps)
+        except UnshippableValueError as error:
+            raise UnshippableError(str(error)) from error
+
+    async def put(self, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame."""
+        await self.call(partial(self.store.put, self.run, name, parts), f"storing {name}")
+
+    async def call(self, call: Callable[[], Any], what: str) -> Any:
+        """Return what a blocking call of the store returns."""
+        return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
+
+
+class Values:
+    """The values of one run."""
+
+    def __init__(self, program: Program, place: Place) -> None:
+        self._first_data = program.task_count
+        self._data = program.data
+        self._place = place
+        self._held: dict[int, bytes] = {}
+        self._sizes: dict[int, int] = {}
+        self._preparing: dict[int, asyncio.Task[None]] = {}
+        self._dropping: list[str] = []
+        self.held_bytes = 0
+
+    def kept(self, value: int) -> Kept | None:
+        """Return the reference that a data object is, if it is one: its value lies in another run."""
+        data = self._data[value - self._first_data] if value >= self._first_data else None
+        return data if isinstance(data, Kept) else None
+
+    def frame(self, value: int) -> bytes | None:
+        """Return the frame of a value that this process holds."""
+        return self._held.get(value)
+
+    def size(self, value: int) -> int:
+        """Return the bytes of a value's frame, held or stored; 0 where no reply has told it."""
+        return self._sizes.get(value, 0)
+
+    def receive(self, value: int, frame: bytes | None, size_bytes: int) -> None:
+        """Take a committed value: its frame, or the news that it was stored."""
+        self._sizes[value] = size_bytes if frame is None else len(frame)
+        if frame is not None:
+            self._hold(value, frame)
+
+    def release(self, values: Iterable[int]) -> None:
+        """Let go of values that nobody will read again."""
+        for value in values:
+            frame = self._held.pop(value, None)
+            if frame is not None:
+                self.held_bytes -= len(frame)
+            elif value in self._sizes:
+                self._dropping.append(value_name(value))
+            self._sizes.pop(value, None)
+
+    def discard(self, name: str) -> None:
+        """Delete something else of the run's folder, with the next values."""
+        self._dropping.append(name)
+
+    @property
+    def dropping(self) -> int:
+        """How many deletions wait for `flush`."""
+        return len(self._dropping)
+
+    async def flush(self) -> None:
+        """Delete from the store what was let go."""
+        names, self._dropping = self._dropping, []
+        if names:
+            delete = partial(self._place.store.delete, self._place.run, names)
+            await self._place.call(delete, "deleting values")
+
+    def unprepared(self, values: Iterable[int]) -> list[int]:
+        """Return the data objects among values that no function could read yet."""
+        if not self._data:
+            return []
+        first, sizes = self._first_data, self._sizes
+        return [v for v in values if v >= first and v not in sizes and self.kept(v) is None]
+
+    async def prepare(self, values: Iterable[int]) -> None:
+        """Encode data objects, once each; hold the small ones and store the others."""
+        for value in values:
+            if value not in self._preparing:
+                self._preparing[value] = asyncio.create_task(self._prepare(value))
+        for value in values:
+            await asyncio.shield(self._preparing[value])
+
+    async def spill(self, values: Iterable[int]) -> None:
+        """Put held values into the store and hold them no longer."""
+        for value in values:
+            if (frame := self._held.get(value)) is not None:
+                await self._place.put(value_name(value), [frame])
+                if self._held.pop(value, None) is not None:
+                    self.held_bytes -= len(frame)
+
+    async def shed(self) -> None:
+        """Spill the oldest values until no more are held than may be."""
+        excess, oldest = self.held_bytes - self._place.limits.held_bytes, []
+        for value, frame in self._held.items():
+            if excess <= 0:
+                break
+            oldest.append(value)
+            excess -= len(frame)
+        await self.spill(oldest)
+
+    async def close(self) -> None:
+        """Stop what is still being encoded."""
+        for task in self._preparing.values():
+            task.cancel()
+        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
+
+    async def _prepare(self, value: int) -> None:
+        encode = partial(self._place.encode, self._data[value - self._first_data], value_name(value))
+        parts = await self._place.call(encode, f"encoding data object {value}")
+        if size_of(parts) <= self._place.limits.inline_bytes:
+            self._hold(value, b"".join(parts))
+        else:
+            await self._place.put(value_name(value), parts)
+        self._sizes[value] = size_of(parts)
+
+    def _hold(self, value: int, frame: bytes) -> None:
+        self._held[value] = frame
+        self.held_bytes += len(frame)
+
+
+def refuse_foreign(program: Program, store: Store) -> None:
+    """Refuse a program that reads values which another store keeps.
+
+    Raises:
+        StoreError: it does.
+    """
+    for data in program.data:
+        if isinstance(data, Kept) and data.store != store.address:
+            raise StoreError(
+                f"a persisted value of run {data.run} lies in {data.store}, but this run uses {store.address}. "
+                "Use the store that it was persisted to."
+            )

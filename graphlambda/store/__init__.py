@@ -1,0 +1,7 @@
+"""Values by run and name: what only the client needs of them. Functions use `graphlambda.runtime`."""
+
+from graphlambda.store.base import Store
+from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.leases import STALE_AFTER_S, Lease
+
+__all__ = ["STALE_AFTER_S", "FileStore", "Lease", "Store", "default_root"]

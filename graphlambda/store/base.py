@@ -1,0 +1,70 @@
+"""What a store promises its client: values by run and name.
+
+In: frames (see `runtime.frame`). Out: the same frames. Must not know tasks, nor look into a frame.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graphlambda.runtime.frame import Buffer
+
+
+class Store(ABC):
+    """Where values lie between invocations; used from any thread, blocks for as long as a transfer takes.
+
+    Runs and values are named by 1 to 128 ASCII letters, digits, `-` and `_`; any other name raises
+    `ValueError`. Every method may raise `errors.StoreError` when the store is unavailable.
+    """
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Name this store for people and for `Kept` references, such as `file:/…`; holds no secret."""
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """Return what a request says of the store, for `runtime.values.client_of`: JSON."""
+
+    @abstractmethod
+    def touch(self, run: str) -> None:
+        """Begin a run, or renew its lease. Nothing can be put into a run that was not begun."""
+
+    @abstractmethod
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame, whole or not at all. The first put of a name wins; later ones change nothing."""
+
+    @abstractmethod
+    def get(self, run: str, name: str) -> memoryview:
+        """Return a frame in private, writable memory; `errors.StoreError` when the value is not there."""
+
+    @abstractmethod
+    def size(self, run: str, name: str) -> int | None:
+        """Return a frame's bytes, without reading it; None when the value is not there."""
+
+    def exists(self, run: str, name: str) -> bool:
+        """Whether the value is there."""
+        return self.size(run, name) is not None
+
+    @abstractmethod
+    def delete(self, run: str, names: Iterable[str]) -> None:
+        """Delete values; those that are not there are passed over."""
+
+    @abstractmethod
+    def drop(self, run: str) -> None:
+        """Delete a run with all its values and its lease; a run that is not there is passed over."""
+
+    @abstractmethod
+    def runs(self) -> dict[str, float]:
+        """Return the runs that are there, by name: seconds since each one's lease was renewed."""
+
+    def sweep(self, older_than_s: float) -> tuple[str, ...]:
+        """Drop the runs whose client has not renewed their lease for that long; return their names."""
+        stale = tuple(run for run, age_s in sorted(self.runs().items()) if age_s > older_than_s)
+        for run in stale:
+            self.drop(run)
+        return stale

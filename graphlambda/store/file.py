@@ -1,0 +1,159 @@
+"""The file store: one folder a run, one file a value, shared with functions of the same machine.
+
+In: frames. Out: files. Built on `runtime.files`, which functions use themselves; what only a client needs
+(leases, listing, choice of folder) is here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.errors import StoreError
+from graphlambda.runtime.faults import ValueStoreError
+from graphlambda.runtime.files import FileClient, checked
+from graphlambda.store.base import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from graphlambda.runtime.frame import Buffer
+
+_LEASE = ".lease"  # not a value's name, so that no value can take its place
+_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  (ours below it is 0700 and checked)
+_ROOM_BYTES = 1 << 30
+
+
+class FileStore(Store):
+    """Values below one folder of mode 0700."""
+
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.root = root
+        self._clock = clock
+        self._client = FileClient(str(root))
+
+    def __repr__(self) -> str:
+        return f"FileStore({str(self.root)!r})"
+
+    @property
+    def address(self) -> str:
+        """Return `file:` and the folder."""
+        return f"file:{self.root}"
+
+    def spec(self) -> dict[str, Any]:
+        """Return what a request says of the store."""
+        return {"kind": "file", "root": str(self.root)}
+
+    def touch(self, run: str) -> None:
+        """Make the run's folder and its lease, or renew the lease."""
+        folder = self.root / checked(run)
+        with _translated():
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            lease = folder / _LEASE
+            lease.touch(mode=0o600)
+            os.utime(lease, (self._clock(),) * 2)
+
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame, whole or not at all; the first put of a name wins."""
+        with _translated():
+            self._client.write(run, name, parts)
+
+    def get(self, run: str, name: str) -> memoryview:
+        """Return a frame in private, writable memory."""
+        with _translated():
+            return self._client.read(run, name)
+
+    def size(self, run: str, name: str) -> int | None:
+        """Return a frame's bytes; None when the value is not there."""
+        with _translated():
+            return self._client.size(run, name)
+
+    def delete(self, run: str, names: Iterable[str]) -> None:
+        """Delete values; those that are not there are passed over."""
+        with _translated():
+            self._client.delete(run, names)
+
+    def drop(self, run: str) -> None:
+        """Delete a run's folder, at once out of its writers' reach."""
+        folder = self.root / checked(run)
+        buried = self.root / f".{run}.{token_hex(8)}"
+        with _translated():
+            try:
+                folder.rename(buried)
+            except FileNotFoundError:
+                return
+            shutil.rmtree(buried)
+
+    def runs(self) -> dict[str, float]:
+        """Return the age of each run's lease."""
+        with _translated():
+            if not self.root.is_dir():
+                return {}
+            return self._ages(folder for folder in self.root.iterdir() if not folder.name.startswith("."))
+
+    def sweep(self, older_than_s: float) -> tuple[str, ...]:
+        """Drop stale runs, and what a client left that died while it dropped one."""
+        stale = super().sweep(older_than_s)
+        with _translated():
+            buried = self._ages(self.root.glob(".*"))
+            for name, age_s in buried.items():
+                if age_s > older_than_s:
+                    shutil.rmtree(self.root / name, ignore_errors=True)
+        return stale
+
+    def _ages(self, folders: Iterable[Path]) -> dict[str, float]:
+        now_s = self._clock()
+        renewed_s = {folder.name: _renewed_s(folder) for folder in folders}
+        return {name: now_s - at_s for name, at_s in renewed_s.items() if at_s is not None}
+
+
+def default_root(cache: Path) -> Path:
+    """Return where a file store keeps values: in a memory file system with room for them, else in `cache`."""
+    folder = _MEMORY_FOLDER / f"graphlambda-{os.getuid()}"
+    if _has_room(_MEMORY_FOLDER) and _is_ours(folder):
+        return folder
+    return cache / "values"
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _ROOM_BYTES
+    except OSError:
+        return False
+
+
+def _is_ours(folder: Path) -> bool:
+    """Make the folder, or check that nobody else did: its parent is everybody's."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        made = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(made.st_mode) and made.st_uid == os.getuid() and stat.S_IMODE(made.st_mode) == 0o700
+
+
+def _renewed_s(folder: Path) -> float | None:
+    """Return when a run's lease was renewed; None when the run went away meanwhile."""
+    for path in (folder / _LEASE, folder):
+        try:
+            return path.stat().st_mtime
+        except FileNotFoundError:
+            continue
+    return None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ValueStoreError as error:
+        raise StoreError(str(error)) from error
+    except OSError as error:
+        raise StoreError(f"the file store failed: {error}") from error

@@ -1,0 +1,154 @@
+"""A function without Lambda: an artifact's files, and a bare interpreter that hands it requests as JSON.
+
+In: the source of an operation. Out: replies. Must not import the operation into this process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from graphlambda.runtime import frame, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphlambda.store import Store
+
+_DRIVER = """
+import json, sys
+sys.path[:0] = sys.argv[1:]
+from graphlambda_runtime.handler import handler
+replies, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    try:
+        reply = handler(json.loads(line), None)
+    except Exception as error:
+        reply = {"errorType": type(error).__name__, "errorMessage": str(error)}
+    print(json.dumps(reply), file=replies, flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Makes requests of one run, and reads values out of replies."""
+
+    store: Store
+    run: str
+    keys: Mapping[str, bytes]
+    """By run id: of this run, and of the runs whose values it reads."""
+
+    def request(
+        self,
+        *bindings: Sequence[Any],
+        inline: Mapping[Any, bytes] | None = None,
+        constants: Mapping[int, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> dict[str, Any]:
+        """Return a request whose tasks 0, 1, … have these bindings; `changes` replace what is in it."""
+        tasks = [(task, f"key-{task}", list(bound)) for task, bound in enumerate(bindings)]
+        return {
+            "v": wire.VERSION,
+            "run": self.run,
+            "keys": {run: _text(key) for run, key in self.keys.items()},
+            "store": self.store.spec(),
+            "inline_bytes": 65_536,
+            "reply_bytes": 4_000_000,
+            "constants": self._identified("c", constants or {}),
+            "settings": self._identified("s", settings or {}),
+            "batch": _text(self.encode((tasks, inline or {}), wire.INLINE_BATCH)),
+            **changes,
+        }
+
+    def encode(self, value: Any, name: str) -> bytes:
+        """Return a value's frame in this run."""
+        return frame.encode(value, key=self.keys[self.run], context=wire.context(self.run, name))
+
+    def decode(self, text: str, name: str) -> Any:
+        """Return the value of a frame in a reply."""
+        return frame.decode(b64decode(text), key=self.keys[self.run], context=wire.context(self.run, name))
+
+    def values(self, reply: Mapping[str, Any]) -> list[Any]:
+        """Return the values of a reply whose tasks all succeeded and answered inline."""
+        failed = [outcome["error"] for outcome in reply["outcomes"] if "error" in outcome]
+        if failed:
+            raise AssertionError(f"tasks failed: {failed}")
+        return [
+            self.decode(outcome["value"], wire.value_name(outcome["task"])) for outcome in reply["outcomes"]
+        ]
+
+    def _identified(self, letter: str, values: Mapping[Any, Any]) -> dict[str, str]:
+        digest = sha256(repr(values).encode()).hexdigest()[:16]
+        return {"id": digest, "frame": _text(self.encode(values, f"{letter}-{digest}"))}
+
+
+@dataclass(slots=True)
+class BareFunction:
+    """One execution environment: `python -I -S` on an artifact's folder."""
+
+    folder: Path
+    """Where the artifact's files are; also holds the environment's log."""
+
+    layers: Sequence[Path] = ()
+    """Folders that modules are found in, after the artifact."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The environment's variables, all of them."""
+
+    _process: subprocess.Popen[str] | None = None
+    _log: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._log = (self.folder / "log").open("w")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _DRIVER, str(self.folder), *map(str, self.layers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=dict(self.variables),
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._log is not None:
+            self._process.communicate(timeout=30)
+            self._log.close()
+
+    def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the reply, or `{"errorType": …, "errorMessage": …}` where the handler raised."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise AssertionError("the function runs inside its `with` only")
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the environment ended: {self.log()}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def log(self) -> str:
+        """Return what the environment wrote to its streams."""
+        return (self.folder / "log").read_text()
+
+
+def lay_out(folder: Path, source: str, files: Mapping[str, str] | None = None) -> Path:
+    """Lay out an artifact of this operation and other files, by path; return its folder."""
+    shutil.copytree(Path(frame.__file__).parent, folder / "graphlambda_runtime")
+    for path, content in {"operation.py": source, **(files or {})}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    return folder
+
+
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()

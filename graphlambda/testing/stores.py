@@ -1,0 +1,229 @@
+"""What an implementer of a Store needs: the contract as tests, and stores that count, delay and break.
+
+In: a store. Out: the same store, watched or troubled. Must not keep values of its own.
+"""
+
+# A test's name is its claim.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphlambda.errors import StoreError
+from graphlambda.runtime.values import client_of
+from graphlambda.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from graphlambda.runtime.frame import Buffer
+
+RUN, OTHER_RUN = "run-1", "run-2"
+
+
+class StoreTests(ABC):
+    """What every store promises. Inherit it in a `Test…` class and say how a fresh store is made."""
+
+    @abstractmethod
+    @pytest.fixture
+    def store(self) -> Store:
+        """Return an empty store."""
+
+    @abstractmethod
+    def age(self, store: Store, run: str, seconds: float) -> None:
+        """Make a run's lease that much older."""
+
+    def test_a_frame_comes_back_as_it_was_put(self, store: Store) -> None:
+        for name, parts in {
+            "empty": [],
+            "small": [b"a", b"", b"bc"],
+            "large": [bytes(range(256)) * 5000],
+        }.items():
+            store.touch(RUN)
+            store.put(RUN, name, parts)
+            assert bytes(store.get(RUN, name)) == b"".join(parts)
+            assert store.size(RUN, name) == len(b"".join(parts))
+
+    def test_what_is_got_is_the_readers_own(self, store: Store) -> None:
+        store.touch(RUN)
+        store.put(RUN, "v-1", [b"abc" * 50_000])
+        first = store.get(RUN, "v-1")
+        first[:3] = b"xyz"
+        assert bytes(store.get(RUN, "v-1")) == b"abc" * 50_000
+
+    def test_functions_and_clients_see_the_same_values(self, store: Store) -> None:
+        store.touch(RUN)
+        client = client_of(store.spec())
+        client.write(RUN, "v-1", [b"by a function"])
+        store.put(RUN, "v-2", [b"by the client"])
+        assert (bytes(store.get(RUN, "v-1")), bytes(client.read(RUN, "v-2"))) == (
+            b"by a function",
+            b"by the client",
+        )
+
+    def test_the_first_of_many_writers_wins(self, store: Store) -> None:
+        store.touch(RUN)
+        frames = [bytes([n]) * 100_000 for n in range(16)]
+        with ThreadPoolExecutor(8) as writers:
+            list(writers.map(lambda frame: store.put(RUN, "v-1", [frame]), frames))
+        first = bytes(store.get(RUN, "v-1"))
+        store.put(RUN, "v-1", [b"late"])
+        assert first in frames
+        assert bytes(store.get(RUN, "v-1")) == first
+
+    def test_a_missing_value_is_named(self, store: Store) -> None:
+        store.touch(RUN)
+        with pytest.raises(StoreError, match=r"v-1.*run-1"):
+            store.get(RUN, "v-1")
+        assert (store.size(RUN, "v-1"), store.exists(RUN, "v-1")) == (None, False)
+
+    def test_nothing_can_be_put_into_a_run_that_was_not_begun_or_was_dropped(self, store: Store) -> None:
+        with pytest.raises(StoreError, match=RUN):
+            store.put(RUN, "v-1", [b"a"])
+        store.touch(RUN)
+        store.drop(RUN)
+        with pytest.raises(StoreError, match=RUN):
+            store.put(RUN, "v-1", [b"a"])
+        assert store.runs() == {}
+
+    def test_runs_do_not_see_each_other(self, store: Store) -> None:
+        for run in (RUN, OTHER_RUN):
+            store.touch(run)
+            store.put(run, "v-1", [run.encode()])
+        store.delete(RUN, ["v-1", "not-there"])
+        assert (store.exists(RUN, "v-1"), bytes(store.get(OTHER_RUN, "v-1"))) == (False, b"run-2")
+        store.drop(RUN)
+        assert list(store.runs()) == [OTHER_RUN]
+
+    def test_deleting_and_dropping_again_does_nothing(self, store: Store) -> None:
+        store.touch(RUN)
+        store.delete(RUN, ["v-1"])
+        store.delete(OTHER_RUN, ["v-1"])
+        for _ in range(2):
+            store.drop(RUN)
+        assert store.runs() == {}
+
+    def test_a_run_that_nobody_renews_is_swept(self, store: Store) -> None:
+        for run in (RUN, OTHER_RUN):
+            store.touch(run)
+            store.put(run, "v-1", [b"a"])
+            self.age(store, run, 1000.0)
+        store.touch(OTHER_RUN)
+        assert store.sweep(older_than_s=500.0) == (RUN,)
+        assert list(store.runs()) == [OTHER_RUN]
+
+    @pytest.mark.parametrize(
+        "name", ["", ".", "..", "a/b", "../v-1", "/etc/passwd", "a.b", "a b", "ä", "a" * 129, "a\0"]
+    )
+    def test_a_name_that_might_lead_elsewhere_is_refused(self, store: Store, name: str) -> None:
+        store.touch(RUN)
+        for refused in (
+            lambda: store.put(RUN, name, [b"a"]),
+            lambda: store.get(name, "v-1"),
+            lambda: store.size(RUN, name),
+            lambda: store.delete(RUN, [name]),
+            lambda: store.touch(name),
+            lambda: store.drop(name),
+        ):
+            with pytest.raises(ValueError, match="is not a name"):
+                refused()
+
+    def test_the_address_names_the_kind(self, store: Store) -> None:
+        assert store.address.startswith(f"{store.spec()['kind']}:")
+
+
+class Passing(Store):
+    """Hands every call on, after telling `before` the method's name; what a wrapper is made of."""
+
+    def __init__(self, store: Store, before: Callable[[str], None]) -> None:
+        self._store = store
+        self._before = before
+
+    @property
+    def address(self) -> str:
+        """Return the store's."""
+        return self._store.address
+
+    def spec(self) -> dict[str, Any]:
+        """Return the store's: functions go around the wrapper."""
+        return self._store.spec()
+
+    def touch(self, run: str) -> None:
+        """Begin a run, or renew its lease."""
+        self._before("touch")
+        self._store.touch(run)
+
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame."""
+        self._before("put")
+        self._store.put(run, name, parts)
+
+    def get(self, run: str, name: str) -> memoryview:
+        """Return a frame."""
+        self._before("get")
+        return self._store.get(run, name)
+
+    def size(self, run: str, name: str) -> int | None:
+        """Return a frame's bytes."""
+        self._before("size")
+        return self._store.size(run, name)
+
+    def delete(self, run: str, names: Iterable[str]) -> None:
+        """Delete values."""
+        self._before("delete")
+        self._store.delete(run, names)
+
+    def drop(self, run: str) -> None:
+        """Delete a run."""
+        self._before("drop")
+        self._store.drop(run)
+
+    def runs(self) -> dict[str, float]:
+        """Return the runs that are there."""
+        self._before("runs")
+        return self._store.runs()
+
+
+class CountingStore(Passing):
+    """Counts calls by method."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, self._count)
+        self._lock = threading.Lock()
+        self.calls: Counter[str] = Counter()
+
+    def _count(self, method: str) -> None:
+        with self._lock:
+            self.calls[method] += 1
+
+
+class DelayStore(Passing):
+    """Makes every call wait, as a network would."""
+
+    def __init__(self, store: Store, delay_s: float) -> None:
+        super().__init__(store, lambda _: time.sleep(delay_s))
+
+
+class FaultyStore(Passing):
+    """Fails the calls that `fails` chooses, by method and how often that method was called before."""
+
+    def __init__(self, store: Store, fails: Callable[[str, int], bool]) -> None:
+        super().__init__(store, self._fail)
+        self._fails = fails
+        self._seen: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def _fail(self, method: str) -> None:
+        with self._lock:
+            before = self._seen[method]
+            self._seen[method] += 1
+        if self._fails(method, before):
+            raise StoreError(f"injected: {method} number {before} fails")

@@ -1,0 +1,69 @@
+"""What holds for every test: no account in sight, folders of the session's own, quiet networks."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import socket
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest.register_assert_rewrite("graphlambda.testing")
+
+hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+HEADER = ("dask", "boto3", "numpy", "pandas", "pyarrow", "cloudpickle", "awslambdaric", "moto")
+"""Distributions whose versions decide what the tests mean."""
+
+
+def pytest_report_header() -> str:
+    """Return the versions that matter, for the first lines of a log."""
+    versions = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
+    return " · ".join(
+        [platform.platform(terse=True), *(f"{name} {versions.get(name, 'absent')}" for name in HEADER)]
+    )
+
+
+class OutsideError(OSError):
+    """A test in this process tried to leave the machine."""
+
+
+def _refuse_the_outside(event: str, arguments: tuple[Any, ...]) -> None:
+    """Let TCP reach this machine only: an audit hook, so no client library can get around it."""
+    if event != "socket.connect":
+        return
+    connection, address = arguments
+    if connection.family not in {socket.AF_INET, socket.AF_INET6} or connection.type != socket.SOCK_STREAM:
+        return
+    host = str(address[0])
+    if host != "localhost" and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        raise OutsideError(f"tests open no connection to {address}: use a service on loopback")
+
+
+sys.addaudithook(_refuse_the_outside)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_account_and_own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the user's account and settings; share one cache, so that artifacts are built once a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "GRAPHLAMBDA_")) and name != "AWS_CA_BUNDLE":
+                patch.delenv(name)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_REGION", "eu-nowhere-1")
+        patch.setenv("GRAPHLAMBDA_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GRAPHLAMBDA_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield

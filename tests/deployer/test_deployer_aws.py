@@ -1,0 +1,231 @@
+"""AwsCloud against a client that answers by script: retries, pace, waits, translation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+
+from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, AwsCloud, aws_cloud, endpoint_cloud
+from graphlambda.deployer.functions import Call, Made
+from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, TokenBucket
+from graphlambda.errors import CloudError, DeployTimeoutError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "gl-local-sum-0123456789abcdef0123"
+ARN = f"arn:aws:lambda:us-east-1:123456789012:function:{NAME}"
+
+
+@dataclass
+class Time:
+    """A clock that is moved by sleeping."""
+
+    now_s: float = 0.0
+    slept_s: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+
+    def clock(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class ScriptedClient:
+    """Answers each request with the script's next item: an answer, or an error to raise."""
+
+    script: list[Any]
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __getattr__(self, method: str) -> Callable[..., Mapping[str, Any]]:
+        def send(**params: Any) -> Mapping[str, Any]:
+            self.sent.append((method, params))
+            answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            if isinstance(answer, Exception):
+                raise answer
+            assert isinstance(answer, Mapping)
+            return answer
+
+        return send
+
+
+def refusal(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Any")
+
+
+def report(state: str, reason: str = "") -> dict[str, Any]:
+    return {
+        "Configuration": {
+            "FunctionArn": ARN,
+            "State": state,
+            "StateReason": reason,
+            "CodeSha256": "c2hh",
+            "Role": "arn:aws:iam::123456789012:role/r",
+            "Runtime": "python3.11",
+            "Handler": "a.b",
+            "Architectures": ["x86_64"],
+            "MemorySize": 128,
+            "Timeout": 3,
+            "EphemeralStorage": {"Size": 512},
+        }
+    }
+
+
+def cloud_of(*script: Any) -> tuple[AwsCloud, ScriptedClient, Time]:
+    client, time = ScriptedClient(list(script)), Time()
+    cloud = AwsCloud(client, endpoint="here", pace=lambda: None, clock=time.clock, sleep=time.sleep)
+    return cloud, client, time
+
+
+def create(zip_path: Path) -> Call:
+    return Call("create_function", {"FunctionName": NAME, "Code": {"ZipFile": zip_path}, "Layers": ["arn"]})
+
+
+def test_a_zip_travels_as_bytes_that_are_read_when_the_call_goes_out(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    cloud, client, _ = cloud_of({"FunctionArn": ARN})
+    assert cloud.call(create(tmp_path / "a.zip")) == Made(ARN, new=True)
+    assert client.sent == [
+        ("create_function", {"FunctionName": NAME, "Code": {"ZipFile": b"PK"}, "Layers": ["arn"]})
+    ]
+
+
+def test_throttled_calls_are_repeated_with_doubling_waits(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    throttle = refusal("TooManyRequestsException")
+    cloud, client, time = cloud_of(throttle, throttle, throttle, {"FunctionArn": ARN})
+    assert cloud.call(create(tmp_path / "a.zip")).new
+    assert time.slept_s == [0.5, 1.0, 2.0]
+    assert len(client.sent) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "tries"),
+    [
+        (refusal("TooManyRequestsException"), "TooManyRequestsException", 1 + THROTTLED.attempts),
+        (refusal("ServiceException"), "ServiceException", 1 + BROKEN.attempts),
+        (EndpointConnectionError(endpoint_url="http://x"), "Unreachable", 1 + BROKEN.attempts),
+        (ReadTimeoutError(endpoint_url="http://x"), "Unreachable", 1 + BROKEN.attempts),
+        (
+            refusal(
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.",
+            ),
+            "InvalidParameterValueException",
+            1 + ROLE_IS_NEW.attempts,
+        ),
+        (refusal("InvalidParameterValueException", "memory"), "InvalidParameterValueException", 1),
+        (refusal("CodeStorageExceededException"), "CodeStorageExceededException", 1),
+        (refusal("AccessDeniedException"), "AccessDeniedException", 1),
+        (NoCredentialsError(), "NoCredentialsError", 1),
+    ],
+    ids=str,
+)
+def test_every_error_is_tried_as_often_as_the_table_says_and_then_named(
+    error: Exception, code: str, tries: int
+) -> None:
+    cloud, client, time = cloud_of(error)
+    with pytest.raises(CloudError) as caught:
+        cloud.call(Call("delete_function", {"FunctionName": NAME}))
+    assert (caught.value.call, caught.value.code) == (f"delete_function {NAME}", code)
+    assert caught.value.__cause__ is error
+    assert len(client.sent) == tries
+    assert time.now_s < 130
+
+
+def test_waits_double_up_to_their_cap_and_end() -> None:
+    waits = [Backoff(1.0, 5.0, 5).wait_s(attempt) for attempt in range(6)]
+    assert waits == [1.0, 2.0, 4.0, 5.0, 5.0, None]
+
+
+def test_a_name_that_is_taken_is_no_error_when_creating(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    cloud, _, _ = cloud_of(refusal("ResourceConflictException"))
+    assert cloud.call(create(tmp_path / "a.zip")) == Made("", new=False)
+
+
+def test_a_conflict_of_any_other_call_is_an_error() -> None:
+    cloud, _, _ = cloud_of(refusal("ResourceConflictException"))
+    with pytest.raises(CloudError, match="ResourceConflictException"):
+        cloud.call(Call("delete_function", {"FunctionName": NAME}))
+
+
+def test_a_function_is_looked_at_less_and_less_often_until_it_is_active() -> None:
+    cloud, _, time = cloud_of(*[report("Pending")] * 14, report("Active"))
+    assert cloud.wait_active(NAME).state == "Active"
+    assert time.slept_s[:3] == pytest.approx([0.01, 0.015, 0.0225])
+    assert time.slept_s[-1] == 1.0
+
+
+def test_a_wait_for_a_function_ends_and_says_what_to_do() -> None:
+    cloud, _, time = cloud_of(report("Pending", "The function is being created."))
+    with pytest.raises(DeployTimeoutError, match=f"{NAME}.*still Pending after 300 s.*Deploy again"):
+        cloud.wait_active(NAME)
+    assert ACTIVE_TIMEOUT_S < time.now_s < ACTIVE_TIMEOUT_S + 2
+
+
+def test_a_creation_that_failed_ends_the_wait_with_lambdas_reason() -> None:
+    cloud, _, _ = cloud_of(report("Failed", "EniLimitExceeded"))
+    with pytest.raises(CloudError, match=f"creation of {NAME} failed with Failed: EniLimitExceeded"):
+        cloud.wait_active(NAME)
+
+
+def test_only_an_absent_function_counts_as_absent() -> None:
+    cloud, _, _ = cloud_of(refusal("AccessDeniedException"))
+    with pytest.raises(CloudError, match="AccessDeniedException"):
+        cloud.describe(functions=[NAME])
+
+
+def test_the_accounts_concurrency_is_what_the_account_says() -> None:
+    cloud, _, _ = cloud_of({"AccountLimit": {"ConcurrentExecutions": 10}})
+    assert cloud.concurrency() == 10
+
+
+def test_the_bucket_gives_each_call_its_own_moment() -> None:
+    time = Time()
+    bucket = TokenBucket(4.0, clock=time.clock, sleep=time.sleep)
+    moments = []
+    for _call in range(4):
+        bucket.take()
+        moments.append(time.now_s)
+    assert moments == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_an_idle_bucket_saves_nothing_up() -> None:
+    time = Time()
+    bucket = TokenBucket(4.0, clock=time.clock, sleep=time.sleep)
+    bucket.take()
+    time.now_s += 60
+    bucket.take()
+    bucket.take()
+    assert time.slept_s == [0.25]
+
+
+def test_every_call_but_get_function_is_paced() -> None:
+    paced: list[str] = []
+    client = ScriptedClient([report("Active")])
+    cloud = AwsCloud(
+        client, endpoint="here", pace=lambda: paced.append(client.sent[-1][0] if client.sent else "-")
+    )
+    cloud.describe(functions=[NAME])
+    assert paced == []
+    cloud.call(Call("delete_function", {"FunctionName": NAME}))
+    assert len(paced) == 1
+
+
+def test_no_client_retries_by_itself_nor_asks_a_proxy_on_the_way_to_loopback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    loopback = endpoint_cloud("http://127.0.0.1:1", "us-east-1", access_key="a", secret_key="b")
+    for cloud in (aws_cloud("us-east-1"), loopback):
+        assert cloud.client.meta.config.retries["total_max_attempts"] == 1
+    assert loopback.client.meta.config.proxies == {}
+    assert loopback.endpoint == "http://127.0.0.1:1"

@@ -1,0 +1,78 @@
+"""Every Cloud that we have keeps the contract."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from graphlambda.deployer.aws import AwsCloud, endpoint_cloud
+from graphlambda.local import LocalLambda, LocalSettings, start
+from graphlambda.testing.clouds import CloudTests, RecordingCloud
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from graphlambda.deployer import Cloud
+
+REGION = "us-east-1"
+NOBODY = "testing"
+
+
+class TestRecordingCloud(CloudTests):
+    @pytest.fixture
+    def cloud(self) -> RecordingCloud:
+        return RecordingCloud(pending_looks=2)
+
+
+@pytest.fixture(scope="module")
+def moto_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class TestAwsCloudOnMoto(CloudTests):
+    """An implementation of Lambda that does not know us."""
+
+    @pytest.fixture
+    def cloud(self, moto_endpoint: str) -> Cloud:
+        _reset(moto_endpoint)
+        iam = boto3.client(
+            "iam",
+            endpoint_url=moto_endpoint,
+            region_name=REGION,
+            aws_access_key_id=NOBODY,
+            aws_secret_access_key=NOBODY,
+        )
+        iam.create_role(RoleName="graphlambda", AssumeRolePolicyDocument="{}")
+        return endpoint_cloud(moto_endpoint, REGION, access_key=NOBODY, secret_key=NOBODY)
+
+
+class TestAwsCloudOnTheLocalLambda(CloudTests):
+    """Lambda at another address: the functions here would run."""
+
+    @pytest.fixture
+    def local(self, tmp_path: Path) -> Iterator[LocalLambda]:
+        with start(LocalSettings(state=tmp_path / "state", concurrency=3)) as service:
+            yield service
+
+    @pytest.fixture
+    def cloud(self, local: LocalLambda) -> AwsCloud:
+        keys = local.credentials
+        return endpoint_cloud(local.endpoint, REGION, access_key=keys.access_key, secret_key=keys.secret_key)
+
+    def test_the_accounts_concurrency_is_the_services(self, cloud: AwsCloud) -> None:
+        assert cloud.concurrency() == 3
+
+
+def _reset(endpoint: str) -> None:
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200

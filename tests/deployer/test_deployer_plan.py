@@ -1,0 +1,238 @@
+"""The calls that would make the account hold what we want: pure, so whole plans are compared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphlambda.deployer import Settings, function_specs, layer_specs, plan
+from graphlambda.deployer.functions import (
+    Call,
+    Deployed,
+    DeployedFunction,
+    DeployedLayer,
+    FunctionSpec,
+    LayerSpec,
+    Ref,
+)
+from graphlambda.deployer.plan import disagreements
+from graphlambda.deployer.specs import configuration
+from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.clouds import ROLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTINGS = Settings(memory_mb=2048, timeout_s=300, ephemeral_mb=512, role=ROLE)
+NOTHING = Deployed(functions={}, layers={})
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> LayerSpec:
+    (spec,) = layer_specs([make_artifact(tmp_path, "any", (make_layer(tmp_path, "numpy"),))])
+    return spec
+
+
+@pytest.fixture
+def function(tmp_path: Path) -> FunctionSpec:
+    (spec,) = function_specs(
+        [make_artifact(tmp_path, "mean", (make_layer(tmp_path, "numpy"),))], SETTINGS, "local"
+    )
+    return spec
+
+
+def deployed(spec: FunctionSpec, state: str = "Active") -> DeployedFunction:
+    return DeployedFunction(
+        arn=f"arn:aws:lambda:us-east-1:123456789012:function:{spec.name}",
+        state=state,
+        reason="",
+        configuration=configuration(spec, "c2hh"),
+    )
+
+
+def test_an_empty_account_gets_the_layer_and_then_the_function_in_one_call_each(
+    layer: LayerSpec, function: FunctionSpec
+) -> None:
+    assert plan([layer], [function], NOTHING) == (
+        Call(
+            "publish_layer_version",
+            {
+                "LayerName": layer.name,
+                "Description": layer.digest,
+                "Content": {"ZipFile": layer.zip_path},
+                "CompatibleRuntimes": ["python3.11"],
+                "CompatibleArchitectures": ["x86_64"],
+            },
+        ),
+        Call(
+            "create_function",
+            {
+                "FunctionName": function.name,
+                "Role": ROLE,
+                "Runtime": "python3.11",
+                "Handler": "graphlambda_runtime.handler.handler",
+                "Description": "packed default: 0.0 MB in 1 layers and its own",
+                "Architectures": ["x86_64"],
+                "Code": {"ZipFile": function.zip_path},
+                "Layers": [Ref(layer.name)],
+                "MemorySize": 2048,
+                "Timeout": 300,
+                "EphemeralStorage": {"Size": 512},
+                "Environment": {
+                    "Variables": {
+                        "MKL_NUM_THREADS": "1",
+                        "OMP_NUM_THREADS": "1",
+                        "OPENBLAS_NUM_THREADS": "1",
+                        "PYTHONHASHSEED": "6640",
+                    }
+                },
+                "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/graphlambda/local"},
+                "Tags": {"graphlambda": "local", "graphlambda-operation": function.operation},
+            },
+        ),
+    )
+
+
+@pytest.mark.parametrize("state", ["Active", "Inactive", "Pending"])
+def test_nothing_is_asked_for_what_exists(layer: LayerSpec, function: FunctionSpec, state: str) -> None:
+    there = Deployed(functions={function.name: deployed(function, state)}, layers={})
+    assert plan([layer], [function], there) == ()
+
+
+def test_a_function_that_failed_is_deleted_and_made_again(layer: LayerSpec, function: FunctionSpec) -> None:
+    there = Deployed(
+        functions={function.name: deployed(function, "Failed")},
+        layers={layer.name: DeployedLayer("arn:layer:1", layer.digest)},
+    )
+    calls = plan([layer], [function], there)
+    assert [(call.method, call.subject) for call in calls] == [
+        ("delete_function", function.name),
+        ("create_function", function.name),
+    ]
+    assert calls[1].params["Layers"] == ["arn:layer:1"]
+
+
+def test_a_layer_is_published_only_for_a_function_that_will_be_made(
+    tmp_path: Path, layer: LayerSpec, function: FunctionSpec
+) -> None:
+    bare = make_artifact(tmp_path, "bare")
+    (other,) = function_specs([bare], SETTINGS, "local")
+    there = Deployed(functions={function.name: deployed(function)}, layers={})
+    calls = plan([layer], [function, other], there)
+    assert [(call.method, call.subject) for call in calls] == [("create_function", other.name)]
+
+
+def test_a_layer_under_our_name_with_another_digest_is_not_used(
+    layer: LayerSpec, function: FunctionSpec
+) -> None:
+    planted = Deployed(functions={}, layers={layer.name: DeployedLayer("arn:planted:1", "")})
+    calls = plan([layer], [function], planted)
+    assert [call.method for call in calls] == ["publish_layer_version", "create_function"]
+    assert calls[1].params["Layers"] == [Ref(layer.name)]
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=8), st.sets(st.sampled_from("abcdef")))
+def test_any_plan_publishes_each_layer_once_before_its_functions_and_leaves_the_rest_alone(
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[str], present: set[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("plan")
+    layers = {name: make_layer(folder, f"layer{'abcdef'.index(name) % 3}") for name in "abcdef"}
+    artifacts = [make_artifact(folder, name, (layers[name],)) for name in wanted]
+    functions = function_specs(artifacts, SETTINGS, "local")
+    there = {
+        spec.name: deployed(spec) for spec, name in zip(functions, wanted, strict=True) if name in present
+    }
+
+    calls = plan(layer_specs(artifacts), functions, Deployed(functions=there, layers={}))
+
+    subjects = [call.subject for call in calls]
+    assert len(subjects) == len(set(subjects))
+    assert {call.subject for call in calls if call.method == "create_function"} == {
+        spec.name for spec in functions
+    } - set(there)
+    published: set[str] = set()
+    for call in calls:
+        if call.method == "publish_layer_version":
+            published.add(call.subject)
+        else:
+            assert {ref.layer for ref in call.params["Layers"]} <= published
+    assert published == {layer for spec in functions if spec.name not in there for layer in spec.layers}
+
+
+def test_disagreements_name_each_difference_and_nothing_else(function: FunctionSpec) -> None:
+    wanted = configuration(function, "c2hh")
+    assert disagreements(wanted, wanted) == ()
+    assert disagreements(wanted, replace(wanted, memory_mb=128, layers=("planted",))) == (
+        "memory_mb is 128 instead of 2048",
+        f"layers is ('planted',) instead of {function.layers!r}",
+    )
+
+
+def test_every_call_fits_lambdas_own_model_patterns_and_enums_included(
+    layer: LayerSpec, function: FunctionSpec
+) -> None:
+    model = botocore.session.Session().get_service_model("lambda")
+    longest = replace(function, name="g" * 64)
+    arn = f"arn:aws:lambda:us-east-1:123456789012:layer:{layer.name}:1"
+    there = Deployed(functions={function.name: deployed(function, "Failed")}, layers={})
+    operations = {
+        "publish_layer_version": "PublishLayerVersion",
+        "create_function": "CreateFunction",
+        "delete_function": "DeleteFunction",
+    }
+    calls = plan([layer], [function, longest], there)
+    assert {call.method for call in calls} == set(operations)
+    for call in calls:
+        params = {**call.params} | ({"Layers": [arn]} if "Layers" in call.params else {})
+        shape = model.operation_model(operations[call.method]).input_shape
+        assert list(_breaches(shape, params, call.subject)) == []
+
+
+def test_the_check_against_the_model_finds_what_botocore_itself_lets_pass() -> None:
+    model = botocore.session.Session().get_service_model("lambda")
+    shape = model.operation_model("CreateFunction").input_shape
+    params = {"FunctionName": "a b", "Runtime": "python2.0", "Timeout": 0, "Colour": "red"}
+    assert sorted(_breaches(shape, params, "call")) == [
+        "call.Code is missing",
+        "call.Colour is unknown",
+        "call.FunctionName 'a b' is not like its pattern",
+        "call.Role is missing",
+        "call.Runtime 'python2.0' is not of the enum",
+        "call.Timeout 0 is under 1",
+    ]
+
+
+def _breaches(shape: Any, value: Any, where: str) -> Iterator[str]:
+    """Yield each way in which `value` is not of `shape`, by the whole of the service's model."""
+    limits = shape.metadata
+    size = (
+        value if shape.type_name in {"integer", "long"} else len(value) if hasattr(value, "__len__") else None
+    )
+    if size is not None and size < limits.get("min", size):
+        yield f"{where} {value!r} is under {limits['min']}"
+    if size is not None and size > limits.get("max", size):
+        yield f"{where} {value!r} is over {limits['max']}"
+    pattern = re.sub(
+        r"\\p\{\w+\}", r"\\w", limits.get("pattern", ".*")
+    )  # Java's classes of letters and digits
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield f"{where} {value!r} is not like its pattern"
+    if "enum" in limits and value not in limits["enum"]:
+        yield f"{where} {value!r} is not of the enum"
+    if shape.type_name == "structure":
+        yield from (f"{where}.{name} is missing" for name in shape.required_members if name not in value)
+        yield from (f"{where}.{name} is unknown" for name in value if name not in shape.members)
+        inner = [(shape.members[name], value[name], name) for name in value if name in shape.members]
+    elif shape.type_name == "map":
+        inner = [(shape.key, key, key) for key in value] + [(shape.value, value[key], key) for key in value]
+    else:
+        inner = [(shape.member, item, "*") for item in value] if shape.type_name == "list" else []
+    for member, item, name in inner:
+        yield from _breaches(member, item, f"{where}.{name}")

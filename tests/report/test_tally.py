@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import pytest
+
+from graphlambda.report.prices import cost_usd, gb_seconds
+from graphlambda.report.tally import Summary, Tally, line
+from graphlambda.report.units import count, duration, money, size
+from graphlambda.scheduler.events import (
+    Event,
+    InvocationEnded,
+    InvocationStarted,
+    RunEnded,
+    RunStarted,
+    TaskDone,
+    TaskRetried,
+    ValueReleased,
+)
+from graphlambda.scheduler.outcomes import Kind
+
+OPERATIONS = (("a" * 64, "mean-chunk", 2), ("b" * 64, "mean-agg", 1), ("a" * 64, "mean-chunk", 1))
+
+
+def sent(request_bytes: int = 100) -> InvocationStarted:
+    return InvocationStarted(
+        at_s=1.0, operation="a" * 64, function="f", tasks=(0,), attempt=1, request_bytes=request_bytes
+    )
+
+
+def ended(
+    failure: str = "", *, cold: bool = False, billed_s: float = 0.5, function: str = "f"
+) -> InvocationEnded:
+    return InvocationEnded(
+        at_s=2.0,
+        operation="a" * 64,
+        function=function,
+        tasks=(0,),
+        seconds=1.0,
+        billed_s=billed_s,
+        cold=cold,
+        reply_bytes=50,
+        failure=failure,
+    )
+
+
+def done(task: int, *, inline: bool = True) -> TaskDone:
+    return TaskDone(
+        at_s=2.0,
+        task=task,
+        operation="a" * 64,
+        started_s=1.5,
+        seconds=0.1,
+        peak_mb=60.0,
+        value_bytes=1000,
+        inline=inline,
+    )
+
+
+def started(tasks: int = 4) -> RunStarted:
+    return RunStarted(run="r", at_s=0.0, tasks=tasks, operations=OPERATIONS)
+
+
+def told(*events: Event, made: int = 0, reused: int = 2) -> Summary:
+    tally = Tally(lambda function: {"f": 1024, "large": 2048}[function], "x86_64", made=made, reused=reused)
+    for event in events:
+        tally(event)
+    return tally.summary()
+
+
+def test_a_run_adds_up() -> None:
+    summary = told(
+        started(),
+        sent(100),
+        sent(200),
+        sent(300),
+        ended(cold=True),
+        ended("throttled", billed_s=9.0),
+        ended("out of memory", billed_s=0.25, function="large"),
+        TaskRetried(at_s=2.0, task=1, reason="out of memory"),
+        done(0),
+        done(1, inline=False),
+        ValueReleased(at_s=2.0, value=0),
+        RunEnded(run="r", at_s=3.0, seconds=3.0, failure="OutOfMemoryError"),
+        made=1,
+        reused=1,
+    )
+    assert summary == Summary(
+        tasks=4,
+        tasks_done=2,
+        operations=2,
+        functions_made=1,
+        functions_reused=1,
+        invocations=2,
+        throttled=1,
+        cold_starts=1,
+        retried=1,
+        request_bytes=600,
+        reply_bytes=100,
+        stored_bytes=1000,
+        seconds=3.0,
+        billed_gb_s=0.5 + 0.5,
+        cost_usd=2 * 0.20e-6 + 1.0 * 0.0000166667,
+        failure="OutOfMemoryError",
+    )
+    assert summary.moved_bytes == 1700
+
+
+def test_the_closing_line_of_a_good_run() -> None:
+    events: list[Event] = [started(3), sent(1_199_900), ended(billed_s=7.0), done(0), done(1), done(2)]
+    summary = told(*events, RunEnded(run="r", at_s=3.4, seconds=3.4, failure=""))
+    assert line(summary) == (
+        "3 tasks · 2 operations · 2 functions (0 made, 2 reused) · 1 invocation · 1.2 MB · 3.4 s · "
+        "would cost $0.00012 on Lambda"
+    )
+
+
+def test_the_closing_line_of_a_run_that_failed_says_how_far_it_came() -> None:
+    retried = TaskRetried(at_s=2.0, task=1, reason="timed out")
+    events: list[Event] = [started(), sent(0), ended("throttled"), retried, done(0)]
+    summary = told(*events, RunEnded(run="r", at_s=3.4, seconds=0.05, failure="TimedOutError"))
+    assert line(summary) == (
+        "1 of 4 tasks · 2 operations · 2 functions (0 made, 2 reused) · 0 invocations · 1 retried · "
+        "1 throttled · 0 B · 50 ms · failed with TimedOutError · would cost $0.00 on Lambda"
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_invocation_is_billed_where_a_function_may_have_run(kind: Kind) -> None:
+    refused = kind in {
+        "throttled",
+        "not ready",
+        "unreachable",
+        "request too large",
+        "missing function",
+        "credentials expired",
+        "access denied",
+        "refused",
+    }
+    summary = told(ended(kind.value, billed_s=1.0))
+    assert (summary.invocations, summary.billed_gb_s) == ((0, 0.0) if refused else (1, 1.0))
+
+
+def test_an_empty_run_costs_nothing() -> None:
+    assert told().cost_usd == 0
+
+
+def test_arm64_is_a_fifth_cheaper_for_duration() -> None:
+    both = [cost_usd(0, gb_seconds(512, 10.0), architecture) for architecture in ("x86_64", "arm64")]
+    assert both == pytest.approx([5 * 0.0000166667, 5 * 0.0000133334])
+    assert both[1] / both[0] == pytest.approx(0.8, abs=1e-4)
+
+
+def test_the_example_of_the_research_comes_out() -> None:
+    """1,000 tasks of 2 s at 1,769 MB: 3,455 GB-s, $0.058 on x86_64."""
+    assert gb_seconds(1769, 2000.0) == pytest.approx(3455.08, abs=0.01)
+    assert cost_usd(1000, 3455.08, "x86_64") == pytest.approx(0.0578, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (count(1, "task"), "1 task"),
+        (count(0, "task"), "0 tasks"),
+        (count(1_000_000, "task"), "1,000,000 tasks"),
+        (size(999), "999 B"),
+        (size(1_000), "1.0 kB"),
+        (size(2_500_000_000), "2.5 GB"),
+        (duration(0.0), "0 ms"),
+        (duration(0.9996), "1.0 s"),
+        (duration(59.97), "1 min 00 s"),
+        (duration(125), "2 min 05 s"),
+        (duration(3725), "1 h 02 min"),
+        (money(0), "$0.00"),
+        (money(0.0000002), "$0.00000020"),
+        (money(0.0999), "$0.10"),
+        (money(1234.5), "$1,234.50"),
+    ],
+)
+def test_numbers_read_well(text: str, expected: str) -> None:
+    assert text == expected

@@ -1,0 +1,137 @@
+"""The state machine: whatever the order of completions, each task runs after its inputs and is committed once."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphlambda.compiler.program import Gather, Input
+from graphlambda.scheduler.order import ranks
+from graphlambda.scheduler.state import Commit, RunState, TaskState
+from graphlambda.testing.programs import program_of, programs
+
+if TYPE_CHECKING:
+    from graphlambda.compiler.program import Program
+
+
+def state_of(program: Program) -> RunState:
+    return RunState(program, np.arange(program.task_count))
+
+
+def take_any(state: RunState) -> list[int]:
+    table = state.next_table()
+    return [] if table is None else state.take(table, 1)
+
+
+def test_a_task_is_ready_when_its_last_input_is_committed() -> None:
+    state = state_of(program_of([("f",), ("f",), ("g", Gather([0, 1]))], [2]))
+    assert (state.take(0, 9), state.next_table()) == ([0, 1], None)
+    assert state.commit(1) == Commit(ready=[], released=[])
+    assert state.commit(0) == Commit(ready=[2], released=[])
+    assert state.take(1, 9) == [2]
+
+
+def test_values_are_released_with_their_last_reader_and_outputs_never() -> None:
+    state = state_of(program_of([("f",), ("g", Input(0)), ("h", Input(0), Input(3))], [1], data=[7]))
+    assert take_any(state) == [0]
+    assert state.commit(0) == Commit(ready=[1, 2], released=[])
+    assert state.take(1, 1) + state.take(2, 1) == [1, 2]
+    assert state.commit(1) == Commit(ready=[], released=[])
+    assert state.commit(2) == Commit(ready=[], released=[2, 0, 3])
+
+
+def test_a_value_named_twice_by_one_task_is_one_edge() -> None:
+    state = state_of(program_of([("f",), ("g", Input(0), Gather([0, [0]]))], [1]))
+    state.take(0, 1)
+    assert state.commit(0) == Commit(ready=[1], released=[])
+
+
+def test_a_second_completion_changes_nothing() -> None:
+    state = state_of(program_of([("f",), ("f",), ("g", Gather([0, 1]))], [2]))
+    state.take(0, 2)
+    assert state.commit(0) is not None
+    assert (state.commit(0), state.next_table(), state.done) == (None, None, 1)
+
+
+def test_what_is_given_back_is_taken_first_again() -> None:
+    state = state_of(program_of([("f",)] * 3, [0]))
+    assert state.take(0, 2) == [0, 1]
+    state.give_back(1)
+    state.give_back(0)
+    assert state.take(0, 3) == [0, 1, 2]
+
+
+def test_a_done_task_cannot_be_given_back() -> None:
+    state = state_of(program_of([("f",)], [0]))
+    state.take(0, 1)
+    state.commit(0)
+    state.give_back(0)
+    assert (state.finished, state.next_table()) == (True, None)
+
+
+def test_a_chain_follows_its_first_task_into_the_batch() -> None:
+    state = state_of(program_of([("f",), *[("f", Input(t)) for t in range(5)]], [5]))
+    first = state.take(0, 1)
+    assert (first, state.follow(first, 3)) == ([0], [1, 2, 3])
+    assert [state.state(t) for t in (3, 4)] == [TaskState.RUNNING, TaskState.WAITING]
+
+
+def test_a_follower_waits_again_when_its_batch_brought_nothing() -> None:
+    state = state_of(program_of([("f",), ("f", Input(0))], [1]))
+    first = state.take(0, 1)
+    assert state.follow(first, 9) == [1]
+    assert (state.is_runnable(0), state.is_runnable(1)) == (True, False)
+    state.give_back(1)
+    assert state.commit(0) == Commit(ready=[1], released=[])
+
+
+def test_tasks_of_other_operations_or_with_other_inputs_do_not_follow() -> None:
+    tasks = [("f",), ("g",), ("g", Input(0)), ("f", Gather([0, 1])), ("f", Input(0))]
+    state = state_of(program_of(tasks, [2, 3, 4]))
+    assert state.follow(state.take(0, 1), 9) == [4]
+
+
+@given(programs(), st.integers(0, 2**32), st.booleans())
+def test_any_order_of_completions_commits_each_task_once_after_its_inputs(
+    program: Program, seed: int, follow: bool
+) -> None:
+    chance = random.Random(seed)
+    state = RunState(program, ranks(program.edges))
+    running: list[int] = []
+    committed: list[int] = []
+    released: set[int] = set()
+    while not state.finished:
+        while (table := state.next_table()) is not None and chance.random() < 0.7:
+            taken = state.take(table, chance.randint(1, 3))
+            running += taken + (state.follow(taken, 2) if follow else [])
+        if not running:
+            continue
+        task = running.pop(chance.randrange(len(running)))
+        if chance.random() < 0.2 or not state.is_runnable(task):
+            state.give_back(task)
+            continue
+        inputs = program.edges.of(task).tolist()
+        assert all(v in committed or v >= program.task_count for v in inputs)
+        assert not released.intersection(inputs)
+        commit = state.commit(task)
+        assert commit is not None
+        assert not released.intersection(commit.released)
+        released.update(commit.released)
+        committed.append(task)
+        assert state.commit(chance.choice(committed)) is None
+    everything = set(range(program.task_count)) | {int(v) for v in program.edges.ids}
+    assert sorted(committed) == list(range(program.task_count))
+    assert released == everything - state.outputs
+
+
+@pytest.mark.parametrize("width", [1, 5000])
+def test_a_wide_fan_in_is_looked_through_once(width: int) -> None:
+    state = state_of(program_of([("f",)] * width + [("g", Gather(list(range(width))))], [width]))
+    for task in reversed(state.take(0, width)):
+        state.commit(task)
+    assert state.take(1, 1) == [width]

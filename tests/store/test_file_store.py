@@ -1,0 +1,97 @@
+"""The file store keeps the contract, and its files to its owner."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from graphlambda.errors import StoreError
+from graphlambda.store import FileStore, Store, default_root
+from graphlambda.testing.stores import CountingStore, DelayStore, FaultyStore, StoreTests
+
+
+class TestFileStore(StoreTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return FileStore(tmp_path / "values")
+
+    def age(self, store: Store, run: str, seconds: float) -> None:
+        lease = Path(store.spec()["root"]) / run / ".lease"
+        os.utime(lease, (lease.stat().st_atime, lease.stat().st_mtime - seconds))
+
+
+class TestWrappedStores:
+    def test_calls_are_counted(self, tmp_path: Path) -> None:
+        store = CountingStore(FileStore(tmp_path))
+        store.touch("run")
+        store.put("run", "v-1", [b"a"])
+        assert store.exists("run", "v-1")
+        assert store.calls == {"touch": 1, "put": 1, "size": 1}
+
+    def test_the_calls_that_were_chosen_fail(self, tmp_path: Path) -> None:
+        store = FaultyStore(FileStore(tmp_path), lambda method, before: (method, before) == ("touch", 1))
+        store.touch("run")
+        with pytest.raises(StoreError, match="touch number 1"):
+            store.touch("run")
+        store.touch("run")
+
+    def test_a_delayed_call_gives_the_same(self, tmp_path: Path) -> None:
+        store = DelayStore(FileStore(tmp_path), 0.001)
+        store.touch("run")
+        store.put("run", "v-1", [b"a"])
+        assert bytes(store.get("run", "v-1")) == b"a"
+
+
+def mode(path: Path) -> str:
+    """Return a file's type and permission bits, as `ls` shows them."""
+    return stat.filemode(path.stat().st_mode)
+
+
+def test_only_the_owner_can_read_values(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        store = FileStore(tmp_path / "deep" / "values")
+        store.touch("run")
+        store.put("run", "v-1", [b"secret"])
+    finally:
+        os.umask(old)
+    root = tmp_path / "deep" / "values"
+    assert {path.name: mode(path) for path in (root, *root.rglob("*"))} == {
+        "values": "drwx------",
+        "run": "drwx------",
+        ".lease": "-rw-------",
+        "v-1": "-rw-------",
+    }
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.touch("run")
+    with pytest.raises(TypeError):
+        store.put("run", "v-1", [b"half", "not bytes"])  # type: ignore[list-item]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lease"]
+
+
+def test_a_drop_that_was_interrupted_is_swept_up(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    (tmp_path / ".run.0123").mkdir()
+    os.utime(tmp_path / ".run.0123", (0, 0))
+    assert store.runs() == {}
+    store.sweep(older_than_s=500.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_root_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="the file store failed"):
+        FileStore(tmp_path / "file").touch("run")
+
+
+def test_the_default_root_is_ours_alone(tmp_path: Path) -> None:
+    root = default_root(tmp_path)
+    if root == tmp_path / "values":
+        pytest.skip("no memory file system with room on this machine")
+    assert (mode(root), root.stat().st_uid) == ("drwx------", os.getuid())
