@@ -43,7 +43,7 @@ class Catalogue:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def function(self, name: str) -> Function:
-        """Return a function, as it is on disk now.
+        """Return a function, as it is on disk now: the same object for as long as nothing of it has changed.
 
         Raises:
             ServiceError: there is none of this name.
@@ -54,7 +54,7 @@ class Catalogue:
             stamp = status.st_ino, status.st_mtime_ns
             known = self._read.get(name)
             if known is None or known[0] != stamp:
-                known = self._read[name] = stamp, _function(path.read_bytes())
+                known = self._read[name] = stamp, _newest(known and known[1], _function(path.read_bytes()))
         except FileNotFoundError:
             self._read.pop(name, None)
             raise not_found(f"Function not found: {function_arn(name)}") from None
@@ -216,6 +216,11 @@ def _keep(folder: Path, names: Collection[str]) -> None:
     for path in folder.iterdir():
         if path.name not in names:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _newest(known: Function | None, read: Function) -> Function:
+    """Return what was known if it is what was read: a use touches the file, and warm environments know the object."""
+    return known if known == read else read
 
 
 def _function(content: bytes) -> Function:

@@ -49,7 +49,7 @@ def python(code: str, *path: Path, bare: bool = False) -> str:
     """Return what code prints in an interpreter of its own; a bare one sees no installed distribution."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(
-        [sys.executable, *(["-S"] if bare else []), "-c", code],
+        [sys.executable, "-P", *(["-S"] if bare else []), "-c", code],
         env=variables,
         capture_output=True,
         text=True,
