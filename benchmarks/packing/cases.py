@@ -32,6 +32,7 @@ from graphlambda.testing.distributions import install
 if TYPE_CHECKING:
     from pathlib import Path
 
+LARGEST = "as large as torch"
 _HEAVY_FILES, _HEAVY_FILE_BYTES = 12, 50_000_000
 
 
@@ -176,7 +177,7 @@ def _others(folder: Path) -> list[Case]:
             "tabulated",
             imports="tabulated dask",
         ),
-        _case("as large as torch", "other", heavy.answer, 1, imports="heavy numpy dask"),
+        _case(LARGEST, "other", heavy.answer, 1, imports="heavy numpy dask"),
     ]
 
 

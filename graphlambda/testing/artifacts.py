@@ -9,13 +9,14 @@ import hashlib
 import zipfile
 from typing import TYPE_CHECKING
 
-from graphlambda.packager.artifact import Artifact, Layer, Target
+from graphlambda.packager.artifact import Artifact, Layer, Target, this_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-TARGET = Target(python="3.11", architecture="x86_64")
+TARGET = Target(python=this_target().python, architecture="x86_64")
+"""Of the minor version that the tests run on: the local Lambda takes no other."""
 
 
 def write_zip(path: Path, files: Mapping[str, str]) -> Path:

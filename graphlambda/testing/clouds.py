@@ -28,7 +28,7 @@ from graphlambda.deployer.functions import (
 from graphlambda.deployer.plan import plan
 from graphlambda.deployer.specs import configuration
 from graphlambda.errors import CloudError, DeployTimeoutError
-from graphlambda.testing.artifacts import write_zip
+from graphlambda.testing.artifacts import TARGET, write_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -173,7 +173,7 @@ class CloudTests(ABC):
             name="gl-words-1-0-py311-x86-0123456789ab",
             digest="0123456789ab" + "0" * 52,
             zip_path=write_zip(tmp_path / "layer.zip", {"python/words.py": "HELLO = 'hello'\n"}),
-            python="3.11",
+            python=TARGET.python,
             architecture="x86_64",
         )
 
@@ -187,7 +187,7 @@ class CloudTests(ABC):
             operation="e" * 64,
             zip_path=write_zip(tmp_path / "echo.zip", {"echo.py": source}),
             handler="echo.handler",
-            python="3.11",
+            python=TARGET.python,
             architecture="x86_64",
             layers=(layer.name,),
             settings=Settings(memory_mb=256, timeout_s=5, ephemeral_mb=512, role=self.role),

@@ -23,7 +23,7 @@ from graphlambda.deployer.functions import (
 )
 from graphlambda.deployer.plan import disagreements
 from graphlambda.deployer.specs import configuration
-from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_an_empty_account_gets_the_layer_and_then_the_function_in_one_call_each(
                 "LayerName": layer.name,
                 "Description": layer.digest,
                 "Content": {"ZipFile": layer.zip_path},
-                "CompatibleRuntimes": ["python3.11"],
+                "CompatibleRuntimes": [f"python{TARGET.python}"],
                 "CompatibleArchitectures": ["x86_64"],
             },
         ),
@@ -76,7 +76,7 @@ def test_an_empty_account_gets_the_layer_and_then_the_function_in_one_call_each(
             {
                 "FunctionName": function.name,
                 "Role": ROLE,
-                "Runtime": "python3.11",
+                "Runtime": f"python{TARGET.python}",
                 "Handler": "graphlambda_runtime.handler.handler",
                 "Description": "packed default: 0.0 MB in 1 layers and its own",
                 "Architectures": ["x86_64"],

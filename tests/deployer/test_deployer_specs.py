@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from graphlambda.deployer import Settings, function_specs, layer_specs
 from graphlambda.deployer.functions import Configuration, FunctionSpec, LayerSpec
 from graphlambda.deployer.specs import configuration, environment, function_name, identity
-from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_an_artifact_becomes_one_function_with_its_layers_in_mount_order(tmp_pat
         operation=artifact.operation,
         zip_path=artifact.zip_path,
         handler="graphlambda_runtime.handler.handler",
-        python="3.11",
+        python=TARGET.python,
         architecture="x86_64",
         layers=(layers[0].name, layers[1].name),
         settings=SETTINGS,
@@ -81,7 +81,7 @@ def test_a_layer_that_many_artifacts_share_is_wanted_once(tmp_path: Path) -> Non
             name=layer.name,
             digest=layer.digest,
             zip_path=layer.zip_path,
-            python="3.11",
+            python=TARGET.python,
             architecture="x86_64",
         )
         for layer in (other, shared)
@@ -153,7 +153,7 @@ def test_the_configuration_says_all_that_lambda_must_report(tmp_path: Path) -> N
     assert configuration(spec, "c2hh") == Configuration(
         code_sha256="c2hh",
         role=ROLE,
-        runtime="python3.11",
+        runtime=f"python{TARGET.python}",
         handler="graphlambda_runtime.handler.handler",
         architecture="x86_64",
         memory_mb=2048,

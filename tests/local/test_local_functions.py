@@ -212,8 +212,8 @@ def test_a_failed_event_is_tried_three_times_in_all(account: Account, tmp_path: 
 
 def test_the_aws_command_line_lists_and_invokes(account: Account, tmp_path: Path) -> None:
     program = shutil.which("aws")
-    if program is None:
-        pytest.skip("the AWS command line is not installed here")
+    if program is None or subprocess.run([program, "--version"], check=False, capture_output=True).returncode:
+        pytest.skip("the AWS command line is not installed here, or does not start")
     name, out = account.make(ECHO), tmp_path / "out"
     variables = {
         "AWS_ACCESS_KEY_ID": account.service.credentials.access_key,

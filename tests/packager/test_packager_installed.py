@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     [
         ("a/b/c.py", "a.b.c"),
         ("a/b/__init__.py", "a.b"),
-        ("a/b.cpython-311-x86_64-linux-gnu.so", "a.b"),
+        (f"a/b{EXTENSION_SUFFIXES[0]}", "a.b"),
         ("a/b.abi3.so", "a.b"),
         ("a/b.pyc", "a.b"),
         ("a/libb.so.1", None),
@@ -77,7 +79,11 @@ def test_a_new_record_is_seen_at_once(site: Path) -> None:
 
 
 def test_scripts_and_byte_code_are_no_files_of_a_distribution(site: Path) -> None:
-    info = install(site, "acme", {"acme.py": "", "__pycache__/acme.cpython-311.pyc": b"x", "a,b.txt": ""})
+    info = install(
+        site,
+        "acme",
+        {"acme.py": "", f"__pycache__/acme.{sys.implementation.cache_tag}.pyc": b"x", "a,b.txt": ""},
+    )
     record = (info / "RECORD").read_text().replace("a,b.txt", '"a,b.txt"')
     (info / "RECORD").write_text(record)
     distribution = read_installed([str(site)]).distributions["acme"]
