@@ -12,6 +12,7 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import itertools
 import linecache
 import pickle
 import re
@@ -26,7 +27,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import importlib.machinery
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _INSTALLED = tuple(
     str(Path(sysconfig.get_paths()[kind]).resolve())
@@ -39,6 +40,14 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _GLOBAL_OPS = frozenset(
     {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 )
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "__firstlineno__": lambda _line: 1,
+    "__static_attributes__": lambda names: tuple(sorted(names)),
+}
+"""What a class's body sets, by name, and what stands for it: 3.13.0 orders attributes by their hashes."""
+
+_JUMPS = frozenset({*dis.hasjrel, *dis.hasjabs})
 
 CACHED = type(functools.lru_cache(len))
 """Functions that `functools.lru_cache` or `functools.cache` wraps."""
@@ -72,7 +81,7 @@ def stripped(code: types.CodeType) -> types.CodeType:
         co_firstlineno=1,
         co_linetable=_one_line(len(code.co_code) // 2),
         co_consts=tuple(
-            stripped(const) if isinstance(const, types.CodeType) else const for const in code.co_consts
+            stripped(const) if isinstance(const, types.CodeType) else const for const in _constants(code)
         ),
     )
 
@@ -124,6 +133,18 @@ def imported_names(code: types.CodeType) -> tuple[str, ...]:
     return tuple(sorted({name for name, level in _imports(code) if level == 0 and _may_exist(name)}))
 
 
+def surely_imported(code: types.CodeType) -> tuple[str, ...]:
+    """Return the modules that code imports whenever it is called: before its first branch, guarded by nothing; sorted."""
+    steps = dis.Bytecode(code)
+    blocks = [range(each.start, each.end) for each in steps.exception_entries]  # type: ignore[attr-defined]  # public, yet not in its stubs
+    always = [
+        step
+        for step in itertools.takewhile(lambda step: step.opcode not in _JUMPS, steps)
+        if not any(step.offset in block for block in blocks)
+    ]
+    return tuple(sorted({name for name, level in _statements(always) if level == 0 and _may_exist(name)}))
+
+
 def relative_names(code: types.CodeType, package: str) -> tuple[str, ...]:
     """Return the modules that relative import statements name, seen from `package`, sorted."""
     found: set[str] = set()
@@ -137,15 +158,8 @@ def relative_names(code: types.CodeType, package: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _imports(code: types.CodeType) -> tuple[tuple[str, int], ...]:
     """Return (name, level) of import statements; `from a import b` gives `a` and `a.b`."""
-    found: set[tuple[str, int]] = set()
-    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
-    for position, step in enumerate(steps):
-        if step.opname == "IMPORT_NAME":
-            level, names = steps[position - 2].argval, steps[position - 1].argval
-            level = level if isinstance(level, int) else 0
-            found.add((step.argval, level))
-            members = names if isinstance(names, tuple) else ()
-            found.update((f"{step.argval}.{name}".lstrip("."), level) for name in members if name != "*")
+    steps = list(dis.get_instructions(code))
+    found = set(_statements(steps))
     if any(step.opname.startswith("LOAD_") and step.argval in _IMPORTERS for step in steps):
         found.update(
             (const, 0) for const in code.co_consts if isinstance(const, str) and _DOTTED.fullmatch(const)
@@ -153,6 +167,18 @@ def _imports(code: types.CodeType) -> tuple[tuple[str, int], ...]:
     for inner in _inner(code):
         found.update(_imports(inner))
     return tuple(sorted(found))
+
+
+def _statements(steps: Iterable[dis.Instruction]) -> Iterator[tuple[str, int]]:
+    """Yield (name, level) of the import statements among instructions."""
+    plain = [step for step in steps if step.opname != "EXTENDED_ARG"]
+    for position, step in enumerate(plain):
+        if step.opname == "IMPORT_NAME":
+            level, names = plain[position - 2].argval, plain[position - 1].argval
+            level = level if isinstance(level, int) else 0
+            yield step.argval, level
+            members = names if isinstance(names, tuple) else ()
+            yield from ((f"{step.argval}.{name}".lstrip("."), level) for name in members if name != "*")
 
 
 @lru_cache(maxsize=8192)
@@ -310,7 +336,7 @@ def _made_by_hand(module: types.ModuleType) -> bool:
 def _facts(code: types.CodeType) -> tuple[Any, ...]:
     return (
         code.co_code,
-        tuple(map(_constant, code.co_consts)),
+        tuple(map(_constant, _constants(code))),
         code.co_names,
         code.co_varnames,
         code.co_freevars,
@@ -322,6 +348,21 @@ def _facts(code: types.CodeType) -> tuple[Any, ...]:
         code.co_name,
         code.co_exceptiontable,
     )
+
+
+def _constants(code: types.CodeType) -> tuple[Any, ...]:
+    """Return a code object's constants without those by which, from 3.13 on, a class tells its line and a chance order."""
+    if _PLAIN.keys().isdisjoint(code.co_names):
+        return code.co_consts
+    constants = list(code.co_consts)
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    loads = [step.arg for step in steps if step.opname == "LOAD_CONST"]
+    for before, step in itertools.pairwise(steps):
+        plain = _PLAIN.get(step.argval) if step.opname == "STORE_NAME" else None
+        if plain is not None and before.opname == "LOAD_CONST" and loads.count(before.arg) == 1:
+            assert before.arg is not None
+            constants[before.arg] = plain(before.argval)
+    return tuple(constants)
 
 
 def _constant(const: Any) -> Any:

@@ -9,18 +9,20 @@ value's makers import. So value imports flow along the data.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import pickletools
 import sys
 from dataclasses import replace
 from functools import lru_cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 
 from graphlambda.compiler import kernels
-from graphlambda.compiler.code import imported_names
+from graphlambda.compiler.code import imported_names, surely_imported
 from graphlambda.compiler.constants import dumps_with_code, track_classes_in
 from graphlambda.compiler.modules import local_files
 from graphlambda.compiler.program import (
@@ -117,6 +119,7 @@ def _finished(operation: Operation, needed: set[str], words: set[str]) -> Operat
         hashlib.sha256(f"{operation.id} {mark.hexdigest()}".encode()).hexdigest() if files else operation.id
     )
     known = {name for name in imports if name not in needed or name in operation.imports}
+    known |= _imported_by_what_is_called(operation.source)
     return replace(
         operation,
         id=number,
@@ -125,6 +128,18 @@ def _finished(operation: Operation, needed: set[str], words: set[str]) -> Operat
         files=files,
         words=tuple(sorted(words | words_in(reached.texts))),
     )
+
+
+def _imported_by_what_is_called(source: str) -> set[str]:
+    """Return what installed functions import whenever they are called: for themselves, so it flows to nobody."""
+    called = [
+        getattr(sys.modules.get(node.module or ""), alias.name, None)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    functions = [each for each in called if isinstance(each, FunctionType)]
+    return {module for each in functions for module in surely_imported(each.__code__)}
 
 
 def _arrow(modules: Iterable[str]) -> set[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import marshal
+import os
+import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -343,3 +345,30 @@ def test_a_frame_of_shipped_code_leads_home(tmp_path: Path) -> None:
     assert len(code.co_filename) == 18
     assert locate(code.co_filename.strip("<>"), last.tb_lasti) == (str(tmp_path / "script.py"), 6, "f")
     assert locate("0" * 16, 0) is None
+
+
+CLASS = """class Leg:
+    def __init__(self):
+        self.km, self.start, self.end = 1, 2, 3
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_a_class_is_the_same_on_another_line_and_under_another_hash_seed(seed: str) -> None:
+    """From 3.13 on, its body holds the number of its first line, and 3.13.0 orders its attributes by chance."""
+    script = (
+        "import sys\nfrom graphlambda.compiler.code import fingerprint\n"
+        "print(*{fingerprint(compile(before + sys.argv[1], 'file', 'exec')) for before in ('', '# moved' + chr(10) * 9)})"
+    )
+    marks = [
+        subprocess.run(
+            [sys.executable, "-c", script, CLASS],
+            env={**os.environ, "PYTHONHASHSEED": each},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for each in ("0", seed)
+    ]
+    assert marks[0] == marks[1]
+    assert len(marks[0]) == 1
