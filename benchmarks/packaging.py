@@ -1,6 +1,6 @@
 """What functions weigh, how soon they run, what a deploy sends, and how long the first result takes.
 
-    python -m benchmarks.packaging [sizes] [cold] [uploads] [first] [--repeats 5]
+    python -m benchmarks.packaging [sizes] [cold] [uploads] [first] [--repeats 15]
 
 Prints a table each, then the bars. Exits with 1 where a bar is missed.
 """
@@ -63,7 +63,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "parts", nargs="*", type=_part, metavar="part", help=f"of {', '.join(PARTS)}; default: all"
     )
-    parser.add_argument("--repeats", type=int, default=5, help="the median of so many cold starts is taken")
+    parser.add_argument("--repeats", type=int, default=15, help="the median of so many cold starts is taken")
     return parser.parse_args(arguments)
 
 
