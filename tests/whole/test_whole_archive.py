@@ -65,7 +65,8 @@ def truncated(layer: Layer, folder: Path) -> Layer:
 def test_an_array_is_computed_by_functions_that_unpack_numpy_first(
     program: graphlambda.Program, artifacts: tuple[Artifact, ...]
 ) -> None:
-    assert {(artifact.level, artifact.tmp_mb > 40) for artifact in artifacts} == {("archive", True)}
+    assert {artifact.level for artifact in artifacts} == {"archive"}
+    assert all(artifact.tmp_mb * 2**20 > LIMITS.unzipped_bytes for artifact in artifacts)
     assert graphlambda.run(program, deployed(artifacts)) == (332_833_500,)
 
 

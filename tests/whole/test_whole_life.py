@@ -35,7 +35,7 @@ LONG = """
             print("run", arguments[0].split("/")[-2], flush=True)
 
     def slow(number):
-        time.sleep(200)
+        time.sleep(60)
 
     graphlambda.compute(dask.delayed(abs)(1))  # the service is up, and one environment warm
     sys.addaudithook(note)
@@ -57,7 +57,7 @@ def begun(client: subprocess.Popen[str]) -> str:
 
 
 @linux
-def test_ctrl_c_ends_a_run_long_before_its_tasks_end_and_leaves_nothing(
+def test_ctrl_c_ends_a_run_within_ten_seconds_and_leaves_nothing(
     scripts: Scripts, runs: Callable[[], set[str]]
 ) -> None:
     with scripts.start(LONG.replace("AFTER", "pass")) as client:
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_a_run_long_before_its_tasks_end_and_leaves_nothing(
         started_s = time.monotonic()
         client.send_signal(signal.SIGINT)
         printed, errors = client.communicate(timeout=START_S)
-    assert time.monotonic() - started_s < 60
+    assert time.monotonic() - started_s < 10
     assert (client.returncode, printed.splitlines()[-1]) == (0, "interrupted"), errors
     assert run not in runs()
     wait_for(lambda: not scripts.left(), "no process is left")
@@ -84,7 +84,7 @@ def test_after_ctrl_c_the_next_run_works_and_finds_no_task_of_the_last(scripts: 
         started_s = time.monotonic()
         printed, errors = client.communicate(timeout=START_S)
     assert "next [0, 1, 2, 3]" in printed, errors
-    assert time.monotonic() - started_s < 100
+    assert time.monotonic() - started_s < 30
     wait_for(lambda: not scripts.left(), "no process is left")
 
 
@@ -100,13 +100,15 @@ BUILDING = """
 """
 
 
-def test_ctrl_c_ends_a_build(scripts: Scripts, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_build_within_five_seconds(scripts: Scripts, tmp_path: Path) -> None:
     with scripts.start(BUILDING, GRAPHLAMBDA_CACHE_DIR=str(tmp_path / "empty")) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == "building\n"
         time.sleep(1.0)
+        started_s = time.monotonic()
         client.send_signal(signal.SIGINT)
         printed, errors = client.communicate(timeout=START_S)
+    assert time.monotonic() - started_s < 5
     assert (client.returncode, printed) == (0, "interrupted\n"), errors
 
 

@@ -113,7 +113,7 @@ def test_cells_compute_are_interrupted_and_compute_again(notebook: Notebook, scr
     started_s = time.monotonic()
     notebook.manager.interrupt_kernel()
     assert "KeyboardInterrupt" in notebook.wait(cell)
-    assert time.monotonic() - started_s < 30
+    assert time.monotonic() - started_s < 5
     assert notebook.run("graphlambda.compute(delayed(abs)(-5))").endswith("(5,)")
 
 
