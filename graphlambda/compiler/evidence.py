@@ -131,7 +131,7 @@ def _finished(operation: Operation, needed: set[str], words: set[str]) -> Operat
 
 
 def _imported_by_what_is_called(source: str) -> set[str]:
-    """Return what installed functions import whenever they are called: for themselves, so it flows to nobody."""
+    """Return what installed functions import whenever they are called: for themselves, so it does not flow to readers."""
     called = [
         getattr(sys.modules.get(node.module or ""), alias.name, None)
         for node in ast.parse(source).body
