@@ -25,7 +25,8 @@ GraphlambdaError
     ├── EnvironmentLostError       an execution environment died, repeatedly
     ├── ThrottledError             concurrency never became free
     ├── InvokeError                Invoke failed in a way that repeating cannot mend
-    ├── StoreError                 the store is unavailable, or lost a value
+    ├── StoreError                 the store is unavailable
+    │   └── LostValueError         the store does not hold a value, or no longer
     ├── AuthenticationError        a frame is not what it claims to be
     ├── ResultTooLargeError        the result would not fit into the client's memory
     └── RunCancelledError          the run was stopped
@@ -156,7 +157,19 @@ class InvokeError(RunError):
 
 
 class StoreError(RunError):
-    """The store is unavailable, or has lost a value."""
+    """The store is unavailable."""
+
+
+class LostValueError(StoreError):
+    """The store does not hold a value, or no longer: it was evicted, dropped, or lost with its server."""
+
+    def __init__(self, message: str, run: str, name: str) -> None:
+        super().__init__(message, run, name)
+        self.run = run
+        self.name = name
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class AuthenticationError(RunError):

@@ -97,7 +97,7 @@ def _parts(value: Any) -> Any:
 
 def _kind(error: BaseException) -> tuple[str, dict[str, str]]:
     if isinstance(error, FaultError):
-        return error.kind, {}
+        return error.kind, error.told()
     missing = _missing_module(error)
     if missing is not None:
         return "missing_module", {"module": missing}

@@ -13,6 +13,10 @@ class FaultError(Exception):
     kind = "user"
     """The `kind` of the outcome's error; see `wire`."""
 
+    def told(self) -> dict[str, str]:
+        """Return what the outcome's error says beside kind, type and message."""
+        return {}
+
 
 class FrameError(FaultError):
     """A frame is damaged, or was signed with another key or for another run or name."""
@@ -27,9 +31,24 @@ class UnshippableValueError(FaultError):
 
 
 class ValueStoreError(FaultError):
-    """The store is unavailable, or does not hold a value; names the value."""
+    """The store is unavailable; names the value that it was about."""
 
     kind = "store"
+
+
+class LostValueError(ValueStoreError):
+    """The store does not hold a value, or no longer: it was evicted, dropped, or lost with its server."""
+
+    kind = "lost"
+
+    def __init__(self, message: str, run: str, name: str) -> None:
+        super().__init__(message)
+        self.run = run
+        self.name = name
+
+    def told(self) -> dict[str, str]:
+        """Return which value it is."""
+        return {"run": self.run, "name": self.name}
 
 
 class UnpackingError(FaultError):

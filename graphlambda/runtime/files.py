@@ -9,12 +9,14 @@ dropped fails, so nothing comes back from the dead.
 from __future__ import annotations
 
 # Importing pathlib would add 4 ms to every cold start.
-# ruff: noqa: PTH108, PTH116, PTH118, PTH123
+# ruff: noqa: PTH108, PTH110, PTH116, PTH118, PTH123
 import os
+import time
 from secrets import token_hex
 
-from .faults import ValueStoreError
+from .faults import LostValueError, ValueStoreError
 from .frame import allocate
+from .values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .frame import Buffer
+
+CANCEL, LEASE = ".cancel", ".lease"
+"""Files of a run's folder that are not values' names, so that no value can take their place."""
 
 _NAME_LENGTH = 128
 
@@ -43,7 +48,8 @@ class FileClient:
         """Return a value's frame in private, writable memory.
 
         Raises:
-            ValueStoreError: it is not there, or cannot be read.
+            LostValueError: it is not there.
+            ValueStoreError: it cannot be read.
         """
         try:
             with open(self.path(run, name), "rb", buffering=0) as file:
@@ -97,6 +103,19 @@ class FileClient:
             except OSError as error:
                 raise _fault("delete", run, name, error) from error
 
+    def ended(self, run: str) -> str:
+        """Return why a run does not go on: cancelled, dropped, or its client is lost; empty while it does."""
+        folder = os.path.join(self.root, checked(run))
+        if os.path.exists(os.path.join(folder, CANCEL)):
+            return CANCELLED
+        try:
+            renewed_s = os.stat(os.path.join(folder, LEASE)).st_mtime
+        except FileNotFoundError:
+            return DROPPED
+        except OSError:  # reading and writing values will say what is wrong
+            return ""
+        return CLIENT_LOST if time.time() - renewed_s > LEASE_S else ""
+
     def path(self, run: str, name: str) -> str:
         """Return where a value lies.
 
@@ -137,4 +156,7 @@ def _filled(descriptor: int) -> memoryview:
 
 
 def _fault(verb: str, run: str, name: str, error: OSError) -> ValueStoreError:
-    return ValueStoreError(f"cannot {verb} value {name} of run {run}: {error.strerror or error}")
+    message = f"cannot {verb} value {name} of run {run}: {error.strerror or error}"
+    if verb == "read" and isinstance(error, FileNotFoundError):
+        return LostValueError(message, run, name)
+    return ValueStoreError(message)

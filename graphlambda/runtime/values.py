@@ -25,6 +25,16 @@ if TYPE_CHECKING:
         def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
             """Make a value; the first writer of a name wins."""
 
+        def ended(self, run: str) -> str:
+            """Return why a run does not go on: one of the words below; empty while it does. Never raises."""
+
+
+CANCELLED = "cancelled"
+CLIENT_LOST = "its client is lost"
+DROPPED = "dropped"
+
+LEASE_S = 10.0
+"""How old a run's lease may be before functions take its client for lost."""
 
 _KINDS = {"file": (".files", "FileClient")}
 

@@ -4,7 +4,7 @@ Both are JSON, since Lambda takes nothing else. Frames (see `frame`) stand in th
 
 Request::
 
-    {"v": 1,
+    {"v": 2,
      "run": "5f0c…",                      # the run's id
      "keys": {"5f0c…": "<base64>"},       # by run id: the key that its frames are signed with (32 bytes)
      "store": {"kind": "file", "root": "/…"},
@@ -27,7 +27,7 @@ maps refs to frames; a ref that is not in it is read from the store.
 
 Reply::
 
-    {"v": 1, "environment": "…", "cold": true, "outcomes": [
+    {"v": 2, "environment": "…", "cold": true, "outcomes": [
        {"task": 17, "started_s": 1790000000.0, "seconds": 0.01, "bytes": 812,
         "peak_mb": 61.5,                       # of the environment, at the end of the batch
         "value": "<base64 frame>" | null,      # null: stored under the value's name
@@ -35,17 +35,19 @@ Reply::
         "output": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                    "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},   # absent where nothing
        {"task": 18, "seconds": 0.2, "error": {
-            "kind": "user" | "missing_module" | "missing_path" | "store" | "authentication" | "unshippable"
-                    | "unpacking",
+            "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
+                    | "unshippable" | "unpacking",
             "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
             "module": "…",                      # of missing_module only
             "path": "…",                        # of missing_path only
+            "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
             "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
             "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}]}
 
 A task that was not reached (an earlier one ended the environment) has no outcome. A failed task may have
 output, too. From the 17th error of a reply on, they come without frame and frames. A batch that cannot be
-read at all raises: Lambda's `errorType` is then `FrameError` or `ValueStoreError`.
+read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError` or
+`LostValueError`.
 
 Each frame is signed for `context(run, name)`, where name is `v-<value>` for a value (inline or stored),
 `c-<id>` for constants, `s-<id>` for settings, `b-<n>` for a stored batch, `batch` for one in the request,
@@ -54,7 +56,7 @@ and `e-<task>` for an exception.
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 INLINE_BATCH = "batch"
 """The name that a batch in the request is signed for."""

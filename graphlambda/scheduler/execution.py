@@ -270,7 +270,7 @@ class Execution:
             retries=self._limits.retries,
         )
         if step is Step.RETRY:
-            counter = self._charged if error["kind"] == "store" else self._raised
+            counter = self._charged if error["kind"] in {"store", "lost"} else self._raised
             counter[task] += 1
             self._begin(self._later((task,), counter[task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):

@@ -46,7 +46,8 @@ class Culprit:
 
 
 _OURS: dict[str, tuple[type[RunError], str]] = {
-    "store": (StoreError, "The store lost a value or is unavailable."),
+    "store": (StoreError, "The store is unavailable."),
+    "lost": (StoreError, "The store lost a value."),
     "authentication": (AuthenticationError, "Nothing was un-pickled."),
     "unpacking": (UnpackError, "Give its function more of /tmp (`ephemeral_mb=`), or deploy it again."),
     "unshippable": (TaskError, "Return something that pickles, or what it is made from."),

@@ -129,6 +129,7 @@ _BY_ERROR_TYPE = {
     "Runtime.ImportModuleError": Kind.MISSING_MODULE,
     "MemoryError": Kind.OUT_OF_MEMORY,
     "ValueStoreError": Kind.STORE_FAILED,  # our runtime could not read the batch
+    "LostValueError": Kind.STORE_FAILED,
     "FrameError": Kind.DAMAGED,
 }
 

@@ -152,7 +152,7 @@ def step_after_error(kind: str, *, attempts: int, raised: int, retries: int) -> 
     """
     if kind == "missing_module":
         return Step.REBUILD
-    if kind == "store":
+    if kind in {"store", "lost"}:
         return Step.RETRY if attempts + 1 < STORE_ATTEMPTS else Step.FAIL
     if kind in {"user", "missing_path"}:
         return Step.RETRY if raised < retries else Step.FAIL

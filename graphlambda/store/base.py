@@ -6,10 +6,14 @@ In: frames (see `runtime.frame`). Out: the same frames. Must not know tasks, nor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.errors import LostValueError, StoreError
+from graphlambda.runtime import faults
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from graphlambda.runtime.frame import Buffer
 
@@ -40,7 +44,7 @@ class Store(ABC):
 
     @abstractmethod
     def get(self, run: str, name: str) -> memoryview:
-        """Return a frame in private, writable memory; `errors.StoreError` when the value is not there."""
+        """Return a frame in private, writable memory; `errors.LostValueError` when the value is not there."""
 
     @abstractmethod
     def size(self, run: str, name: str) -> int | None:
@@ -53,6 +57,13 @@ class Store(ABC):
     @abstractmethod
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""
+
+    @abstractmethod
+    def cancel(self, run: str) -> None:
+        """Tell functions that the run does not go on: they stop between tasks. Nothing is dropped yet.
+
+        A run that is not there is passed over.
+        """
 
     @abstractmethod
     def drop(self, run: str) -> None:
@@ -68,3 +79,14 @@ class Store(ABC):
         for run in stale:
             self.drop(run)
         return stale
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the runtime's faults into the errors that a store raises."""
+    try:
+        yield
+    except faults.LostValueError as error:
+        raise LostValueError(str(error), error.run, error.name) from error
+    except faults.ValueStoreError as error:
+        raise StoreError(str(error)) from error

@@ -10,22 +10,20 @@ import os
 import shutil
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import StoreError
-from graphlambda.runtime.faults import ValueStoreError
-from graphlambda.runtime.files import FileClient, checked
-from graphlambda.store.base import Store
+from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked
+from graphlambda.store.base import Store, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from graphlambda.runtime.frame import Buffer
 
-_LEASE = ".lease"  # not a value's name, so that no value can take its place
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  (ours below it is 0700 and checked)
 _ROOM_BYTES = 1 << 30
 
@@ -56,7 +54,7 @@ class FileStore(Store):
         with _translated():
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
-            lease = folder / _LEASE
+            lease = folder / LEASE
             lease.touch(mode=0o600)
             os.utime(lease, (self._clock(),) * 2)
 
@@ -79,6 +77,12 @@ class FileStore(Store):
         """Delete values; those that are not there are passed over."""
         with _translated():
             self._client.delete(run, names)
+
+    def cancel(self, run: str) -> None:
+        """Set the run's cancel marker."""
+        folder = self.root / checked(run)
+        with _translated(), suppress(FileNotFoundError):
+            (folder / CANCEL).touch(mode=0o600)
 
     def drop(self, run: str) -> None:
         """Delete a run's folder, at once out of its writers' reach."""
@@ -141,7 +145,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _renewed_s(folder: Path) -> float | None:
     """Return when a run's lease was renewed; None when the run went away meanwhile."""
-    for path in (folder / _LEASE, folder):
+    for path in (folder / LEASE, folder):
         try:
             return path.stat().st_mtime
         except FileNotFoundError:
@@ -152,8 +156,7 @@ def _renewed_s(folder: Path) -> float | None:
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
-        yield
-    except ValueStoreError as error:
-        raise StoreError(str(error)) from error
+        with translated():
+            yield
     except OSError as error:
         raise StoreError(f"the file store failed: {error}") from error

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphlambda.errors import StoreError
-from graphlambda.runtime.values import client_of
+from graphlambda.errors import LostValueError, StoreError
+from graphlambda.runtime import faults
+from graphlambda.runtime.values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S, client_of
 from graphlambda.store import Store
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class StoreTests(ABC):
 
     def test_a_missing_value_is_named(self, store: Store) -> None:
         store.touch(RUN)
-        with pytest.raises(StoreError, match=r"v-1.*run-1"):
+        with pytest.raises(LostValueError, match=r"v-1.*run-1") as raised:
             store.get(RUN, "v-1")
+        assert (raised.value.run, raised.value.name) == (RUN, "v-1")
         assert (store.size(RUN, "v-1"), store.exists(RUN, "v-1")) == (None, False)
 
     def test_nothing_can_be_put_into_a_run_that_was_not_begun_or_was_dropped(self, store: Store) -> None:
@@ -120,6 +122,37 @@ class StoreTests(ABC):
         assert store.sweep(older_than_s=500.0) == (RUN,)
         assert list(store.runs()) == [OTHER_RUN]
 
+    def test_a_function_is_told_that_its_value_is_lost(self, store: Store) -> None:
+        store.touch(RUN)
+        with pytest.raises(faults.LostValueError) as raised:
+            client_of(store.spec()).read(RUN, "v-1")
+        assert raised.value.told() == {"run": RUN, "name": "v-1"}
+
+    def test_functions_are_told_that_a_run_was_cancelled(self, store: Store) -> None:
+        client = client_of(store.spec())
+        for run in (RUN, OTHER_RUN):
+            store.touch(run)
+        store.put(RUN, "v-1", [b"a"])
+        store.cancel(RUN)
+        store.touch(RUN)
+        assert (client.ended(RUN), client.ended(OTHER_RUN)) == (CANCELLED, "")
+        assert store.exists(RUN, "v-1")
+
+    def test_functions_are_told_that_a_client_is_lost(self, store: Store) -> None:
+        client = client_of(store.spec())
+        store.touch(RUN)
+        self.age(store, RUN, LEASE_S + 1)
+        assert client.ended(RUN) == CLIENT_LOST
+        store.touch(RUN)
+        assert client.ended(RUN) == ""
+
+    def test_functions_are_told_that_a_run_was_dropped(self, store: Store) -> None:
+        store.touch(RUN)
+        store.cancel(RUN)
+        store.drop(RUN)
+        store.cancel(RUN)
+        assert (client_of(store.spec()).ended(RUN), store.runs()) == (DROPPED, {})
+
     @pytest.mark.parametrize(
         "name", ["", ".", "..", "a/b", "../v-1", "/etc/passwd", "a.b", "a b", "ä", "a" * 129, "a\0"]
     )
@@ -131,6 +164,7 @@ class StoreTests(ABC):
             lambda: store.size(RUN, name),
             lambda: store.delete(RUN, [name]),
             lambda: store.touch(name),
+            lambda: store.cancel(name),
             lambda: store.drop(name),
         ):
             with pytest.raises(ValueError, match="is not a name"):
@@ -180,6 +214,11 @@ class Passing(Store):
         """Delete values."""
         self._before("delete")
         self._store.delete(run, names)
+
+    def cancel(self, run: str) -> None:
+        """Tell functions that the run does not go on."""
+        self._before("cancel")
+        self._store.cancel(run)
 
     def drop(self, run: str) -> None:
         """Delete a run."""

@@ -270,7 +270,9 @@ class TestWhatCannotBeRead:
     def test_a_missing_value(self, function: Start, requests: Requests) -> None:
         (outcome,) = function(ADD)(requests.request([("i", 5), ("l", 1)]))["outcomes"]
         message = "cannot read value v-5 of run run-1: No such file or directory"
-        assert (outcome["error"]["kind"], outcome["error"]["message"]) == ("store", message)
+        error = outcome["error"]
+        assert (error["kind"], error["message"]) == ("lost", message)
+        assert (error["run"], error["name"]) == ("run-1", "v-5")
 
     def test_a_value_signed_for_another_name(self, function: Start, requests: Requests) -> None:
         inline = {5: requests.encode(1, "v-6")}

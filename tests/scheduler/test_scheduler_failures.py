@@ -112,6 +112,7 @@ def test_a_missing_path_names_the_remedies() -> None:
             "does not hold the module 'scipy'",
         ),
         ({"kind": "store", "message": "cannot read v-1"}, StoreError, "cannot read v-1"),
+        ({"kind": "lost", "message": "cannot read v-1"}, StoreError, "lost a value"),
         ({"kind": "authentication", "message": "damaged"}, AuthenticationError, "damaged"),
         ({"kind": "unshippable", "message": "a lock"}, TaskError, "a lock"),
     ],

@@ -26,6 +26,7 @@ from graphlambda.errors import (
     TimedOutError,
     UnshippableError,
 )
+from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler import Limits, execute
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.events import (
@@ -556,7 +557,7 @@ def test_the_same_run_tells_the_same_story(tmp_path: Path) -> None:
 
 
 def test_a_reply_without_a_tasks_outcome_is_an_attempt_of_a_single_task(bench: Bench) -> None:
-    empty = json.dumps({"v": 1, "cold": False, "outcomes": []}).encode()
+    empty = json.dumps({"v": VERSION, "cold": False, "outcomes": []}).encode()
     silent = [
         lambda told: type(told)(**{**{n: getattr(told, n) for n in told.__slots__}, "payload": empty})
     ] * 9

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphlambda.errors import InvokeError, RunError, ThrottledError
+from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.testing.invokers import function_error, refusal, reply
 
@@ -73,6 +74,7 @@ def test_a_refusal_says_its_reason_and_how_long_to_wait() -> None:
         ("MemoryError", "", Kind.OUT_OF_MEMORY),
         ("Function.ResponseSizeTooLarge", "Response payload size exceeded", Kind.RESPONSE_TOO_LARGE),
         ("ValueStoreError", "cannot read value b-1", Kind.STORE_FAILED),
+        ("LostValueError", "cannot read value b-1", Kind.STORE_FAILED),
         ("FrameError", "the frame of r/batch is damaged", Kind.DAMAGED),
     ],
 )
@@ -102,7 +104,7 @@ def test_an_answer_that_is_not_ours_is_refused(payload: bytes) -> None:
 
 def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
     outcomes: list[Mapping[str, Any]] = [{"task": 1, "seconds": 0.0101}, {"task": 2, "seconds": 0.002}]
-    body = {"v": 1, "cold": True, "outcomes": outcomes}
+    body = {"v": VERSION, "cold": True, "outcomes": outcomes}
     assert outcome_of(reply(json.dumps(body).encode())) == Answered(outcomes, True, 0.013)
     tail = "REPORT RequestId: 1\tDuration: 12.3 ms\tBilled Duration: 140 ms\tInit Duration: 120 ms"
     assert outcome_of(reply(json.dumps(body).encode(), log_tail=tail)) == Answered(outcomes, True, 0.14)

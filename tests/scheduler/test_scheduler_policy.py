@@ -75,6 +75,7 @@ def test_what_follows_an_invocation_without_outcomes(
         ("missing_path", 0, 0, 1, Step.RETRY),
         ("store", 1, 0, 0, Step.RETRY),
         ("store", 2, 0, 9, Step.FAIL),
+        ("lost", 1, 0, 0, Step.RETRY),
         ("missing_module", 0, 0, 0, Step.REBUILD),
         ("authentication", 0, 0, 9, Step.FAIL),
         ("unshippable", 0, 0, 9, Step.FAIL),
