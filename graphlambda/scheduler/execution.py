@@ -1,7 +1,7 @@
 """Runs a program's tasks: sends what is ready, takes what comes back, until all are done or one cannot be.
 
 In: a `RunState` to ask and to tell, requests, an invoker. Out: every task committed, or the error that ends
-the run. Must not decide by itself what follows a failure: that is `policy`.
+the run. Must not decide what follows a failure: that is `mending`, by `policy`.
 
 Every invocation is a coroutine of its own: it builds its request, waits for the reply, settles it, and sends
 off whatever that made possible. So a successor starts in the same turn of the loop that its input came in.
@@ -11,73 +11,29 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
-from graphlambda.scheduler.failures import Culprit, exception_of
+from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import Durations, Window
-from graphlambda.scheduler.policy import (
-    Step,
-    backoff_s,
-    batch_size,
-    error_after,
-    step_after,
-    step_after_error,
-)
+from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
+from graphlambda.scheduler.tools import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
-    from random import Random
+    from collections.abc import Coroutine, Mapping
 
-    from graphlambda.compiler.program import Program
-    from graphlambda.scheduler.clock import Clock
-    from graphlambda.scheduler.failures import Locate
-    from graphlambda.scheduler.invoke import Invoker, Reply
+    from graphlambda.scheduler.invoke import Reply
     from graphlambda.scheduler.outcomes import Outcome
-    from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.requests import Request, Requests
     from graphlambda.scheduler.state import RunState
-    from graphlambda.scheduler.telling import Teller
-    from graphlambda.scheduler.values import Place, Values
+    from graphlambda.scheduler.tools import Tools
 
 FORGOTTEN = 1.1
 """Times an invocation's bound: then it has been forgotten."""
 
 FLUSH_AT = 256
 """How many deletions are collected before the store is called."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What an execution works with."""
-
-    program: Program
-    place: Place
-    values: Values
-    invoker: Invoker
-    provisioner: Provisioner
-    clock: Clock
-    random: Random
-    """For jitter; seeded by the run, so that a run can be told again."""
-
-    locate: Locate
-    teller: Teller
-
-
-@dataclass(slots=True)
-class Unit:
-    """What is known of one operation while it runs; its tables share it."""
-
-    function: str
-    """Changes when a larger or more complete twin takes its place."""
-
-    replacing: asyncio.Lock
-    """Held while a twin is made."""
-
-    durations: Durations
 
 
 class Execution:
@@ -95,9 +51,7 @@ class Execution:
         self._units = [units[name] for name in operations]
         self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
-        self._singles: deque[int] = deque()
-        self._charged: Counter[int] = Counter()
-        self._raised: Counter[int] = Counter()
+        self._mending = Mending(tools, state, self._units, self._begin, self._rest)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._coroutines: set[asyncio.Task[None]] = set()
         self._in_flight = 0
@@ -132,8 +86,8 @@ class Execution:
     def _next(self) -> tuple[int, list[int]]:
         """Return the tasks of the next invocation and their table; none where none is ready."""
         state = self._state
-        if self._singles:
-            task = self._singles.popleft()
+        if self._mending.singles:
+            task = self._mending.singles.popleft()
             return int(self._tools.program.table_of[task]), [task]
         table = state.next_table()
         if table is None:
@@ -161,15 +115,14 @@ class Execution:
             if isinstance(outcome, Answered):
                 await self._settle(table, function, request.tasks, outcome)
             else:
-                await self._mend(table, function, request.tasks, outcome)
+                await self._mending.mend(table, function, request.tasks, outcome)
         finally:
             self._in_flight -= 1
 
     async def _sent(self, table: int, function: str, request: Request) -> Outcome:
         """Return what became of a request; measure it."""
         tools, tasks = self._tools, request.tasks
-        attempt = 1 + max(self._charged[task] + self._raised[task] for task in tasks)
-        tools.teller.sent(table, function, tasks, attempt, len(request.payload))
+        tools.teller.sent(table, function, tasks, self._mending.attempt(tasks), len(request.payload))
         started_s, reply_bytes = tools.clock.monotonic(), 0
         outcome: Outcome
         try:
@@ -211,12 +164,12 @@ class Execution:
             unreached.remove(outcome["task"])
             self._tools.teller.output(outcome)
             if "error" in outcome:
-                await self._mend_task(table, function, outcome["task"], outcome["error"])
+                await self._mending.mend_task(table, function, outcome["task"], outcome["error"])
             else:
                 self._commit(table, outcome)
         if unreached:
             lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
-            await self._mend(table, function, tuple(sorted(unreached)), lost)
+            await self._mending.mend(table, function, tuple(sorted(unreached)), lost)
         await self._tidy()
 
     def _commit(self, table: int, outcome: Mapping[str, Any]) -> None:
@@ -238,75 +191,15 @@ class Execution:
         if values.dropping >= FLUSH_AT:
             await values.flush()
 
-    # ---- mending -----------------------------------------------------------------------------------------
+    # ---- resting, ending -----------------------------------------------------------------------------------
 
-    async def _mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:
-        """Do what policy says about an invocation that brought nothing."""
-        step = step_after(failed.kind, tasks=len(tasks), attempts=max(self._charged[task] for task in tasks))
-        if step is not Step.FAIL:
-            self._tools.teller.retried(tasks, failed.kind.value)
-        match step:
-            case Step.WAIT:
-                self._rest(tasks, failed)
-            case Step.SINGLY:
-                self._again(tasks)
-            case Step.RETRY:
-                self._charged.update(tasks)
-                self._begin(self._later(tasks, max(self._charged[task] for task in tasks)))
-            case _ if step is Step.FAIL or not await self._replaced(table, function, step, failed.module):
-                raise error_after(
-                    failed.kind, what=self._named(table, function, tasks), message=failed.message
-                )
-            case _:
-                self._again(tasks)
-
-    async def _mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
-        """Do what policy says about a task that ended with an error."""
-        tools = self._tools
-        step = step_after_error(
-            error["kind"],
-            attempts=self._charged[task],
-            raised=self._raised[task],
-            retries=self._limits.retries,
-        )
-        if step is Step.RETRY:
-            counter = self._charged if error["kind"] in {"store", "lost"} else self._raised
-            counter[task] += 1
-            self._begin(self._later((task,), counter[task]))
-        elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
-            self._again((task,))
-        else:
-            name = tools.program.tables[table].operation.name
-            culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
-            raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
-        tools.teller.retried((task,), error["type"])
-
-    async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
-        """Whether the operation has another function now, which may do better; the first to ask gets it made."""
-        operation = self._tools.program.tables[table].operation.id
-        unit = self._units[table]
-        async with unit.replacing:
-            if unit.function != function:
-                return True
-            if step is Step.ENLARGE:
-                twin = await self._tools.provisioner.larger(operation, function)
-            else:
-                twin = await self._tools.provisioner.with_module(operation, function, module)
-            unit.function = twin or function
-            return twin is not None
-
-    def _rest(self, tasks: tuple[int, ...], failed: Failed) -> None:
+    def _rest(self, failed: Failed) -> None:
         """Send nothing for a while: whoever is asked for less concurrency is not asked again at once."""
         now_s = self._tools.clock.monotonic()
         since_s = self._refused_since_s = now_s if self._refused_since_s is None else self._refused_since_s
         if now_s - since_s > self._limits.stall_s:
             what = f"no invocation was accepted for {now_s - since_s:.0f} s"
             raise error_after(failed.kind, what=what, message=failed.message)
-        if len(tasks) == 1:
-            self._again(tasks)
-        else:
-            for task in tasks:
-                self._state.give_back(task)
         if not self._resting:
             self._resting = True
             self._window.shrink(self._in_flight - 1)
@@ -317,21 +210,6 @@ class Execution:
         """Go on after a rest."""
         await self._tools.clock.sleep(max(at_least_s, backoff_s(self._refusals, self._tools.random)))
         self._resting = False
-
-    async def _later(self, tasks: Sequence[int], tries: int) -> None:
-        """Let tasks run again, each alone, after a while."""
-        await self._tools.clock.sleep(backoff_s(tries, self._tools.random))
-        self._again(tasks)
-
-    def _again(self, tasks: Iterable[int]) -> None:
-        """Let tasks run again, each alone; one whose input was to be made in its batch waits for it."""
-        for task in tasks:
-            if self._state.is_runnable(task):
-                self._singles.append(task)
-            else:
-                self._state.give_back(task)
-
-    # ---- ending ------------------------------------------------------------------------------------------
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -358,11 +236,3 @@ class Execution:
         for coroutine in coroutines:
             coroutine.cancel()
         await asyncio.gather(*coroutines, return_exceptions=True)
-
-    def _named(self, table: int, function: str, tasks: Iterable[int]) -> str:
-        """Return who failed, for people."""
-        keys = [str(self._tools.program.key(task)) for task in tasks]
-        shown = f"task {keys[0]}" if len(keys) == 1 else f"{len(keys)} tasks ({keys[0]}, …)"
-        return (
-            f"{shown} of operation {self._tools.program.tables[table].operation.name} (function {function})"
-        )

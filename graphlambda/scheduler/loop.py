@@ -22,7 +22,7 @@ import cloudpickle
 from graphlambda.errors import StoreError
 from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
-from graphlambda.scheduler.execution import Execution, Tools
+from graphlambda.scheduler.execution import Execution
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.listeners import Listeners
 from graphlambda.scheduler.memory import free_bytes
@@ -34,6 +34,7 @@ from graphlambda.scheduler.results import keep as keep_outputs
 from graphlambda.scheduler.state import RunState
 from graphlambda.scheduler.telling import Teller
 from graphlambda.scheduler.thread import run_on_loop
+from graphlambda.scheduler.tools import Tools
 from graphlambda.scheduler.values import Place, Values, refuse_foreign
 
 if TYPE_CHECKING:

@@ -1,0 +1,134 @@
+"""What is done about tasks that brought no value: what `policy` says.
+
+In: tasks, and what became of the invocation that they were in. Out: the same tasks, to be sent again at once or
+later; or the error that ends the run. Must not send anything, nor decide by itself what follows a failure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.scheduler.failures import Culprit, exception_of
+from graphlambda.scheduler.policy import Step, backoff_s, error_after, step_after, step_after_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+
+    from graphlambda.scheduler.outcomes import Failed
+    from graphlambda.scheduler.state import RunState
+    from graphlambda.scheduler.tools import Tools, Unit
+
+
+class Mending:
+    """Mends the tasks of one execution."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        state: RunState,
+        units: Sequence[Unit],
+        begin: Callable[[Coroutine[Any, Any, None]], None],
+        rest: Callable[[Failed], None],
+    ) -> None:
+        """`begin` starts a coroutine of the execution; `rest` makes it send nothing for a while."""
+        self.singles: deque[int] = deque()
+        """Tasks that are to be sent each alone, before any other."""
+
+        self._tools = tools
+        self._limits = tools.place.limits
+        self._state = state
+        self._units = units
+        self._begin = begin
+        self._rest = rest
+        self._charged: Counter[int] = Counter()
+        self._raised: Counter[int] = Counter()
+
+    def attempt(self, tasks: Iterable[int]) -> int:
+        """Return the number of the attempt that comes next for the most tried of some tasks."""
+        return 1 + max(self._charged[task] + self._raised[task] for task in tasks)
+
+    async def mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:
+        """Do what policy says about an invocation that brought nothing."""
+        step = step_after(failed.kind, tasks=len(tasks), attempts=max(self._charged[task] for task in tasks))
+        if step is not Step.FAIL:
+            self._tools.teller.retried(tasks, failed.kind.value)
+        match step:
+            case Step.WAIT:
+                self._rest(failed)
+                self._give_back(tasks)
+            case Step.SINGLY:
+                self.again(tasks)
+            case Step.RETRY:
+                self._charged.update(tasks)
+                self._begin(self._later(tasks, max(self._charged[task] for task in tasks)))
+            case _ if step is Step.FAIL or not await self._replaced(table, function, step, failed.module):
+                raise error_after(
+                    failed.kind, what=self._named(table, function, tasks), message=failed.message
+                )
+            case _:
+                self.again(tasks)
+
+    async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
+        """Do what policy says about a task that ended with an error."""
+        tools = self._tools
+        step = step_after_error(
+            error["kind"],
+            attempts=self._charged[task],
+            raised=self._raised[task],
+            retries=self._limits.retries,
+        )
+        if step is Step.RETRY:
+            counter = self._charged if error["kind"] in {"store", "lost"} else self._raised
+            counter[task] += 1
+            self._begin(self._later((task,), counter[task]))
+        elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
+            self.again((task,))
+        else:
+            name = tools.program.tables[table].operation.name
+            culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
+            raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
+        tools.teller.retried((task,), error["type"])
+
+    async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
+        """Whether the operation has another function now, which may do better; the first to ask gets it made."""
+        operation = self._tools.program.tables[table].operation.id
+        unit = self._units[table]
+        async with unit.replacing:
+            if unit.function != function:
+                return True
+            if step is Step.ENLARGE:
+                twin = await self._tools.provisioner.larger(operation, function)
+            else:
+                twin = await self._tools.provisioner.with_module(operation, function, module)
+            unit.function = twin or function
+            return twin is not None
+
+    async def _later(self, tasks: Sequence[int], tries: int) -> None:
+        """Let tasks run again, each alone, after a while."""
+        await self._tools.clock.sleep(backoff_s(tries, self._tools.random))
+        self.again(tasks)
+
+    def again(self, tasks: Iterable[int]) -> None:
+        """Let tasks run again, each alone; one whose input was to be made in its batch waits for it."""
+        for task in tasks:
+            if self._state.is_runnable(task):
+                self.singles.append(task)
+            else:
+                self._state.give_back(task)
+
+    def _give_back(self, tasks: Sequence[int]) -> None:
+        """Let tasks run again; several may share an invocation again."""
+        if len(tasks) == 1:
+            self.again(tasks)
+        else:
+            for task in tasks:
+                self._state.give_back(task)
+
+    def _named(self, table: int, function: str, tasks: Iterable[int]) -> str:
+        """Return who failed, for people."""
+        keys = [str(self._tools.program.key(task)) for task in tasks]
+        shown = f"task {keys[0]}" if len(keys) == 1 else f"{len(keys)} tasks ({keys[0]}, …)"
+        return (
+            f"{shown} of operation {self._tools.program.tables[table].operation.name} (function {function})"
+        )

@@ -1,0 +1,52 @@
+"""What the parts of one execution share.
+
+In: a run's collaborators. Out: `Tools`, and what is known of each operation while it runs. Must not act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from random import Random
+
+    from graphlambda.compiler.program import Program
+    from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.failures import Locate
+    from graphlambda.scheduler.invoke import Invoker
+    from graphlambda.scheduler.pace import Durations
+    from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.scheduler.telling import Teller
+    from graphlambda.scheduler.values import Place, Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What an execution works with."""
+
+    program: Program
+    place: Place
+    values: Values
+    invoker: Invoker
+    provisioner: Provisioner
+    clock: Clock
+    random: Random
+    """For jitter; seeded by the run, so that a run can be told again."""
+
+    locate: Locate
+    teller: Teller
+
+
+@dataclass(slots=True)
+class Unit:
+    """What is known of one operation while it runs; its tables share it."""
+
+    function: str
+    """Changes when a larger or more complete twin takes its place."""
+
+    replacing: asyncio.Lock
+    """Held while a twin is made."""
+
+    durations: Durations
