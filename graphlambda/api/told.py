@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphlambda.scheduler.events import Event, InvocationStarted, TaskDone
+from graphlambda.scheduler.events import Event, InvocationStarted, TasksDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ def progress_of(told: Callable[[str, tuple[int, ...]], None]) -> Callable[[Event
     def listen(event: Event) -> None:
         if isinstance(event, InvocationStarted):
             told("running", event.tasks)
-        elif isinstance(event, TaskDone):
-            told("done", (event.task,))
+        elif isinstance(event, TasksDone):
+            told("done", event.tasks)
 
     return listen

@@ -14,7 +14,7 @@ from graphlambda.scheduler.events import (
     InvocationEnded,
     InvocationStarted,
     RunStarted,
-    TaskDone,
+    TasksDone,
 )
 
 
@@ -83,8 +83,8 @@ class Board:
 
     def _add(self, event: Event) -> None:
         match event:
-            case TaskDone():
-                self._done[event.operation] += 1
+            case TasksDone():
+                self._done[event.operation] += len(event.tasks)
             case InvocationStarted():
                 self._in_flight += 1
             case InvocationEnded():

@@ -6,6 +6,7 @@ In: its events. Out: a `Summary`, and the one line that closes a run. Must not p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from graphlambda.report.prices import LAMBDA, Prices, cost_usd, gb_seconds
@@ -16,8 +17,8 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
-    TaskDone,
     TaskRetried,
+    TasksDone,
 )
 from graphlambda.scheduler.outcomes import Kind
 
@@ -111,9 +112,10 @@ class Tally:
     def __call__(self, event: Event, /) -> None:
         """Add one event."""
         match event:
-            case TaskDone():
-                self._done += 1
-                self._stored_bytes += 0 if event.inline else event.value_bytes
+            case TasksDone():
+                self._done += len(event.tasks)
+                stored = (not inline for inline in event.inline)
+                self._stored_bytes += sum(compress(event.value_bytes, stored))
             case InvocationStarted():
                 self._request_bytes += event.request_bytes
             case InvocationEnded():

@@ -13,10 +13,11 @@ from itertools import product
 from .failures import carry_causes, describe, describe_briefly, dumps_in_parts, is_like, leave_causes
 from .faults import FaultError, FrameError
 from .frame import encode, encode_parts, load, size_of, verify
-from .inputs import Frames, arguments, with_own_literals
+from .inputs import Frames, arguments, row_of, with_own_literals
 from .iterators import materialised
 from .memory import peak_mb
 from .modules import modules_of
+from .outcomes import Outcomes
 from .values import client_of
 from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, settings_name, value_name
 
@@ -45,9 +46,9 @@ def answer(request: Mapping[str, Any], environment: Environment) -> dict[str, An
     """
     invocation = Invocation(request, environment)
     with environment.capture:
-        outcomes = invocation.outcomes()
+        invocation.run()
     cold, environment.cold = environment.cold, False
-    return {"v": VERSION, "environment": environment.name, "cold": cold, "outcomes": outcomes}
+    return {"v": VERSION, "environment": environment.name, "cold": cold, **invocation.told()}
 
 
 class Invocation:
@@ -66,33 +67,30 @@ class Invocation:
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])
-        self._tasks, inline = load(self._batch)
+        self._tasks, self._columns, inline = load(self._batch)
         self._frames = Frames(self._run, self._keys, self._client, inline)
+        self._outcomes = Outcomes()
 
-    def outcomes(self) -> list[dict[str, Any]]:
+    def run(self) -> None:
         """Run all tasks."""
-        outcomes = [self._outcome(row) for row in range(len(self._tasks))]
-        peak = peak_mb()
-        return [{**outcome, "peak_mb": peak} for outcome in outcomes]
+        for row, task in enumerate(self._tasks):
+            self._run_task(row, task)
 
-    def _outcome(self, row: int) -> dict[str, Any]:
-        capture = self._environment.capture
-        started_s, start_s = time.time(), time.perf_counter()
-        task = self._tasks[row][0]
+    def told(self) -> dict[str, Any]:
+        """Return what became of the tasks that were run, as the wire says it."""
+        return {**self._outcomes.told(), "peak_mb": peak_mb()}
+
+    def _run_task(self, row: int, task: int) -> None:
+        outcomes, capture = self._outcomes, self._environment.capture
+        start_s, size_bytes = time.perf_counter(), 0
         capture.begin()
         try:
-            result = self._sent(task, self._value(row))
+            size_bytes = self._send(task, self._value(row))
         except BaseException as error:  # noqa: BLE001  (whatever a task raises is its outcome: sys.exit(), too)
-            result = {"error": self._described(task, error)}
-        outcome = {
-            "task": task,
-            "started_s": started_s,
-            "seconds": time.perf_counter() - start_s,
-            **result,
-        }
+            outcomes.errors[str(task)] = self._described(task, error)
+        outcomes.add(task, start_s, time.perf_counter(), size_bytes)
         if output := capture.take():
-            outcome["output"] = output
-        return outcome
+            outcomes.outputs[str(task)] = output
 
     def _value(self, row: int) -> Any:
         """Call the operation for one task and return what it gave, in a form that can travel."""
@@ -101,13 +99,13 @@ class Invocation:
         return materialised(operation(*arguments(self._bindings(row), self._constants(), self._frames)))
 
     def _bindings(self, row: int) -> Sequence[Binding]:
-        bindings: Sequence[Binding] = self._tasks[row][2]
+        bindings = row_of(self._columns, row)
         if len(self._tasks) == 1:
             return bindings
         try:
             return with_own_literals(bindings)
         except Exception:  # noqa: BLE001  (a literal that only cloudpickle takes: decode the whole batch again)
-            return load(self._batch)[0][row][2]  # type: ignore[no-any-return]
+            return row_of(load(self._batch)[1], row)
 
     def _constants(self) -> Mapping[int, Any]:
         sent = self._request["constants"]
@@ -119,28 +117,32 @@ class Invocation:
         sent = self._request["settings"]
         self._environment.state.enter(sent["id"], lambda: load(self._opened(settings_name(sent["id"]), sent)))
 
-    def _sent(self, task: int, value: Any) -> dict[str, Any]:
-        """Put a value on its road: into the reply where there is room, else into the store."""
-        name = value_name(task)
+    def _send(self, task: int, value: Any) -> int:
+        """Put a value on its road: into the reply where there is room, else into the store; return its bytes."""
+        name, outcomes = value_name(task), self._outcomes
         parts = encode_parts(value, key=self._keys[self._run], context=context(self._run, name))
         size_bytes = size_of(parts)
-        sent: dict[str, Any] = {"bytes": size_bytes, "value": None}
         if size_bytes <= min(self._request["inline_bytes"], self._room_bytes):
             frame = b"".join(parts)
+            self._room_bytes -= size_bytes
             self._frames.made(task, frame)
-            sent["value"] = self._in_reply(frame)
+            outcomes.inline.append(frame)
         else:
             self._client.write(self._run, name, parts)
+            outcomes.stored.append(task)
         if modules := modules_of(parts):
-            sent["modules"] = modules
-        return sent
+            outcomes.modules[str(task)] = modules
+        return size_bytes
 
     def _described(self, task: int, error: BaseException) -> dict[str, Any]:
         if self._full_errors == 0:
             return describe_briefly(error)
         self._full_errors -= 1
         frame = self._packed(task, error)
-        return describe(error, self._in_reply(frame) if frame else None)
+        if frame is None:
+            return describe(error, None)
+        self._room_bytes -= len(frame)
+        return describe(error, b2a_base64(frame, newline=False).decode())
 
     def _packed(self, task: int, error: BaseException) -> bytes | None:
         """Return the frame of an exception, with its causes where they can travel; None where it cannot itself."""
@@ -164,10 +166,6 @@ class Invocation:
             return frame, is_like(load(memoryview(frame)), error)
         except Exception:  # noqa: BLE001  (its constructor asks for what its args lack, or it holds what cannot travel)
             return None, False
-
-    def _in_reply(self, frame: bytes) -> str:
-        self._room_bytes -= len(frame)
-        return b2a_base64(frame, newline=False).decode()
 
     def _verified_batch(self, batch: str | Mapping[str, str]) -> memoryview:
         if isinstance(batch, str):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Ref: TypeAlias = int | tuple[str, int]
     Binding: TypeAlias = tuple[Any, ...]
+    Column: TypeAlias = tuple[Any, ...]
 
 READERS = 8
 """How many values of one task are read at once."""
@@ -79,6 +80,14 @@ class Frames:
         return verify(frame, key=self._keys[run], context=context(run, value_name(value)))
 
 
+def row_of(columns: Sequence[Column], row: int) -> list[Binding]:
+    """Return what one task of a batch binds to each port."""
+    return [
+        column if column[0] == "c" else column[1][row] if column[0] == "m" else (column[0], column[1][row])
+        for column in columns
+    ]
+
+
 def arguments(bindings: Sequence[Binding], constants: Mapping[int, Any], frames: Frames) -> list[Any]:
     """Return a task's arguments. A value that it names twice is one object, as in one process.
 
@@ -120,15 +129,12 @@ def is_immutable(value: Any) -> bool:
 
 
 def _argument(port: int, binding: Binding, constants: Mapping[int, Any], values: Mapping[Ref, Any]) -> Any:
-    match binding:
-        case ("c",):
-            return constants[port]
-        case ("l", literal):
-            return literal
-        case ("i", ref):
-            return values[ref]
-        case (_, nested):
-            return _nest(nested, values)
+    kind = binding[0]
+    if kind == "i":
+        return values[binding[1]]
+    if kind == "l":
+        return binding[1]
+    return constants[port] if kind == "c" else _nest(binding[1], values)
 
 
 def _nest(nested: Any, values: Mapping[Ref, Any]) -> Any:
@@ -136,12 +142,10 @@ def _nest(nested: Any, values: Mapping[Ref, Any]) -> Any:
 
 
 def _refs(binding: Binding) -> Iterable[Ref]:
-    match binding:
-        case ("i", ref):
-            return (ref,)
-        case ("g", nested):
-            return _flat(nested)
-    return ()
+    kind = binding[0]
+    if kind == "i":
+        return (binding[1],)
+    return _flat(binding[1]) if kind == "g" else ()
 
 
 def _flat(nested: Any) -> Iterator[Ref]:

@@ -14,37 +14,43 @@ Request::
      "settings": {"id": "…", "frame": "<base64>"},     # process state that the client's run carries
      "batch": "<base64>" | {"stored": "b-<n>"}}        # the tasks, as below
 
-`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, inline): tasks is a list of
-(task id, key text, bindings), where `bindings` has one entry a port:
+`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, columns, inline): tasks is a list of
+task ids, and each of `columns` says for one port what every task binds to it:
 
-    ("c",)            the run constant of that port
-    ("l", value)      a literal
-    ("i", ref)        one value
-    ("g", nested)     nested lists of refs
+    ("c",)              the run constant of that port
+    ("l", [value, …])   a literal a task
+    ("i", [ref, …])     one value a task
+    ("g", [nested, …])  nested lists of refs
+    ("m", [binding, …]) of tasks that differ in kind: ("l", value), ("i", ref) or ("g", nested)
 
 A ref is an int (a value of this run) or a pair (run id, int) (a value that another run keeps). `inline`
 maps refs to frames; a ref that is not in it is read from the store.
 
 Reply::
 
-    {"v": 2, "environment": "…", "cold": true, "outcomes": [
-       {"task": 17, "started_s": 1790000000.0, "seconds": 0.01, "bytes": 812,
-        "peak_mb": 61.5,                       # of the environment, at the end of the batch
-        "value": "<base64 frame>" | null,      # null: stored under the value's name
-        "modules": ["pandas"],                 # what un-pickling it imports; absent where nothing
-        "output": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
-                   "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},   # absent where nothing
-       {"task": 18, "seconds": 0.2, "error": {
-            "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
-                    | "unshippable" | "unpacking",
-            "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
-            "module": "…",                      # of missing_module only
-            "path": "…",                        # of missing_path only
-            "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
-            "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
-            "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}]}
+    {"v": 2, "environment": "…", "cold": true,
+     "at_s": 1790000000.0,                 # when the first task started, in seconds since the epoch
+     "peak_mb": 61.5,                      # of the environment, at the end of the batch
+     "tasks": [17, 19, 18],                # that were reached, in order; so are the three columns:
+     "started_s": [0.0, 0.01, 0.02],       # after `at_s`
+     "seconds": [0.01, 0.01, 0.2],
+     "bytes": [812, 70000, 0],             # of the value's frame
+     "inline": "<base64>",                 # the frames that ride in the reply, one after the other
+     "stored": [19],                       # tasks whose values were stored instead, under their names
+     "modules": {"17": ["pandas"]},        # what un-pickling a value imports, where anything
+     "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
+                        "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
+     "errors": {"18": {                    # of tasks that failed
+          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
+                  | "unshippable" | "unpacking",
+          "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
+          "module": "…",                      # of missing_module only
+          "path": "…",                        # of missing_path only
+          "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
+          "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
+          "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}}
 
-A task that was not reached (an earlier one ended the environment) has no outcome. A failed task may have
+A task that was not reached (an earlier one ended the environment) is not among `tasks`. A failed task may have
 output, too. From the 17th error of a reply on, they come without frame and frames. A batch that cannot be
 read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError` or
 `LostValueError`.

@@ -53,17 +53,20 @@ class InvocationEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDone:
-    """A task's value is committed."""
+class TasksDone:
+    """The values of some tasks of one invocation are committed: each column has one entry a task."""
 
     at_s: float
-    task: int
     operation: str
-    started_s: float
-    seconds: float
+    tasks: tuple[int, ...]
+    started_s: tuple[float, ...]
+    seconds: tuple[float, ...]
+    value_bytes: tuple[int, ...]
+    inline: tuple[bool, ...]
+    """Whether the value came with the reply; else it was stored."""
+
     peak_mb: float
-    value_bytes: int
-    inline: bool
+    """Of the environment, so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +97,11 @@ class TaskRetried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValueReleased:
-    """The last reader of a value is done."""
+class ValuesReleased:
+    """The last readers of some values are done."""
 
     at_s: float
-    value: int
+    values: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +119,10 @@ Event: TypeAlias = (
     RunStarted
     | InvocationStarted
     | InvocationEnded
-    | TaskDone
+    | TasksDone
     | TaskOutput
     | TaskRetried
-    | ValueReleased
+    | ValuesReleased
     | RunEnded
 )
 

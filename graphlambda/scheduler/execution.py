@@ -10,7 +10,6 @@ off whatever that made possible. So a successor starts in the same turn of the l
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
@@ -21,7 +20,7 @@ from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
 from graphlambda.scheduler.tools import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Container, Coroutine, Mapping
 
     from graphlambda.scheduler.invoke import Reply
     from graphlambda.scheduler.outcomes import Outcome
@@ -148,40 +147,41 @@ class Execution:
         """Learn from a reply what the operation's tasks and an invocation take."""
         self._refused_since_s, self._refusals = None, 0
         self._window.grow()
-        inside_s = sum(outcome["seconds"] for outcome in answered.outcomes)
-        if answered.outcomes:
-            self._units[table].durations.add(inside_s / len(answered.outcomes), cold=answered.cold)
+        inside_s = sum(answered.seconds)
+        if answered.tasks:
+            self._units[table].durations.add(inside_s / len(answered.tasks), cold=answered.cold)
         self._overhead.add(max(0.0, seconds - inside_s), cold=answered.cold)
 
     # ---- settling ----------------------------------------------------------------------------------------
 
     async def _settle(self, table: int, function: str, tasks: tuple[int, ...], answered: Answered) -> None:
         """Commit what was done, mend what was not."""
-        unreached = set(tasks)
-        for outcome in answered.outcomes:
-            if outcome["task"] not in unreached:
-                continue  # told twice, or not asked for: the first one counted
-            unreached.remove(outcome["task"])
-            self._tools.teller.output(outcome)
-            if "error" in outcome:
-                await self._mending.mend_task(table, function, outcome["task"], outcome["error"])
-            else:
-                self._commit(table, outcome)
-        if unreached:
+        asked = set(tasks)
+        self._tools.teller.outputs(answered)
+        self._commit(table, asked, answered)
+        for task, error in answered.errors.items():
+            if task in asked:
+                await self._mending.mend_task(table, function, task, error)
+        if unreached := asked.difference(answered.tasks):
             lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
             await self._mending.mend(table, function, tuple(sorted(unreached)), lost)
         await self._tidy()
 
-    def _commit(self, table: int, outcome: Mapping[str, Any]) -> None:
-        """Commit one value, unless it was before: the first writer wins."""
-        tools, task = self._tools, outcome["task"]
-        commit = self._state.commit(task)
-        if commit is None:
-            return
-        inline = outcome.get("value")
-        tools.values.receive(task, None if inline is None else b64decode(inline), outcome["bytes"])
-        tools.values.release(commit.released)
-        tools.teller.done(table, outcome, commit.released)
+    def _commit(self, table: int, asked: Container[int], answered: Answered) -> None:
+        """Commit the values of a reply, but for those that were before: the first writer wins."""
+        state, values = self._state, self._tools.values
+        rows, released = [], []
+        for row, task in enumerate(answered.tasks):
+            if task not in asked or task in answered.errors:
+                continue
+            commit = state.commit(task)
+            if commit is None:
+                continue  # told twice: the first one counted
+            values.receive(task, answered.frames[row], answered.value_bytes[row])
+            rows.append(row)
+            released += commit.released
+        values.release(released)
+        self._tools.teller.done(table, answered, rows, released)
 
     async def _tidy(self) -> None:
         """Keep the client's memory and the store within bounds."""

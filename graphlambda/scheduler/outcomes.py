@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +21,7 @@ from graphlambda.errors import RunError, ThrottledError
 from graphlambda.runtime.wire import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from graphlambda.scheduler.invoke import Reply
 
@@ -62,13 +63,30 @@ class Failed:
     """The module that is missing, where that is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A reply of our runtime."""
+    """A reply of our runtime: what became of the tasks that were reached, a column of each kind."""
 
-    outcomes: list[Mapping[str, Any]]
-    """One a task that was reached, as `runtime.wire` describes them."""
+    tasks: tuple[int, ...]
+    """In the order in which they ran, failed ones among them."""
 
+    started_s: tuple[float, ...]
+    """Since the epoch."""
+
+    seconds: tuple[float, ...]
+    value_bytes: tuple[int, ...]
+    """Of each value's frame; 0 where the task failed."""
+
+    frames: tuple[bytes | None, ...]
+    """The frames that came with the reply; None where the value was stored, or the task failed."""
+
+    errors: Mapping[int, Mapping[str, Any]]
+    """By task, as `runtime.wire` describes them."""
+
+    outputs: Mapping[int, Mapping[str, Any]]
+    """By task, what it printed, warned of and logged."""
+
+    peak_mb: float
     cold: bool
     billed_s: float
 
@@ -152,8 +170,41 @@ def outcome_of(reply: Reply) -> Outcome:
         return _function_error(body, reply)
     if not isinstance(body, dict) or body.get("v") != VERSION:
         return Failed(Kind.REFUSED, "the function's runtime speaks another version; deploy it again")
-    outcomes = body["outcomes"]
-    return Answered(outcomes, bool(body.get("cold")), _billed_s(outcomes, reply.log_tail))
+    return _answered(body, _billed_s(body["seconds"], reply.log_tail))
+
+
+def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
+    at_s, errors = body["at_s"], _by_task(body["errors"])
+    kept = errors.keys() | body["stored"]
+    return Answered(
+        tasks=tuple(body["tasks"]),
+        started_s=tuple([at_s + after_s for after_s in body["started_s"]]),
+        seconds=tuple(body["seconds"]),
+        value_bytes=tuple(body["bytes"]),
+        frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
+        errors=errors,
+        outputs=_by_task(body["outputs"]),
+        peak_mb=body["peak_mb"],
+        cold=bool(body["cold"]),
+        billed_s=billed_s,
+    )
+
+
+def _cut(
+    inline: bytes, tasks: Iterable[int], sizes: Iterable[int], without: Container[int]
+) -> Iterator[bytes | None]:
+    """Yield each task's frame out of those that stand one after the other; None for tasks that are `without`."""
+    end = 0
+    for task, size in zip(tasks, sizes, strict=True):
+        if task in without:
+            yield None
+        else:
+            start, end = end, end + size
+            yield inline[start:end]
+
+
+def _by_task(told: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(task): what for task, what in told.items()}
 
 
 def outcome_of_error(error: OSError | RunError) -> Failed:
@@ -197,9 +248,8 @@ def _message(payload: bytes) -> str:
     return str(body.get("Message") or body.get("message") or "") if isinstance(body, dict) else ""
 
 
-def _billed_s(outcomes: list[Mapping[str, Any]], log_tail: str) -> float:
+def _billed_s(tasks_s: list[float], log_tail: str) -> float:
     """Return what Lambda says it bills; where it does not say, the tasks' own time in whole milliseconds."""
     if billed := _BILLED.search(log_tail):
         return int(billed[1]) / 1000
-    seconds: float = sum(outcome["seconds"] for outcome in outcomes)
-    return math.ceil(seconds * 1000) / 1000
+    return math.ceil(sum(tasks_s) * 1000) / 1000

@@ -10,19 +10,20 @@ import json
 from base64 import b64encode
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphlambda.compiler.program import Constant, Gather, Input, Kept, flat
+from graphlambda.compiler.program import Constant, Gather, Input, Inputs, Kept, Literals, Mixed, flat
 from graphlambda.runtime.frame import size_of
 from graphlambda.runtime.wire import INLINE_BATCH, VERSION, batch_name, constants_name, settings_name
 from graphlambda.scheduler.policy import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from graphlambda.compiler.program import Binding, Nested, Program
+    from graphlambda.compiler.program import Binding, Column, Ids, Nested, Program
     from graphlambda.runtime.frame import Buffer
     from graphlambda.scheduler.limits import Limits
     from graphlambda.scheduler.state import RunState
@@ -97,10 +98,11 @@ class Requests:
             StoreError: what is too large for a request could not be stored.
         """
         head = self._heads.get(table) or await self._head(table)
-        if unprepared := self._values.unprepared(v for task in tasks for v in self._state.inputs(task)):
+        needed = [self._state.inputs(task) for task in tasks]
+        if unprepared := self._values.unprepared(chain.from_iterable(needed)):
             await self._values.prepare(unprepared)
-        fitted = self._fitted(tasks)
-        inputs = sorted({value for task in fitted for value in self._state.inputs(task)})
+        fitted = tasks[: self._fitting(needed)]
+        inputs = sorted(set(chain.from_iterable(needed[: len(fitted)])))
         if len(fitted) == 1:
             await self._make_room(inputs)
         payload, stored = await self._payload(head, table, fitted, inputs)
@@ -111,17 +113,17 @@ class Requests:
         for name in self._stored_constants:
             self._values.discard(name)
 
-    def _fitted(self, tasks: Sequence[int]) -> Sequence[int]:
-        """Return the tasks, from the first, whose held inputs fit into one request."""
-        if len(tasks) == 1:
-            return tasks
+    def _fitting(self, needed: Sequence[list[int]]) -> int:
+        """Return how many tasks, from the first, can be sent the held values that they need in one request."""
+        if len(needed) == 1 or self._held_bytes(chain.from_iterable(needed)) <= self._room_bytes:
+            return len(needed)
         seen: set[int] = set()
         sizes = []
-        for task in tasks:
-            new = [value for value in self._state.inputs(task) if value not in seen]
+        for values in needed:
+            new = [value for value in values if value not in seen]
             seen.update(new)
             sizes.append(self._held_bytes(new))
-        return tasks[: fitting(sizes, self._room_bytes)]
+        return fitting(sizes, self._room_bytes)
 
     async def _make_room(self, inputs: list[int]) -> None:
         """Store a single task's inputs, the largest first, until the others fit into its request."""
@@ -138,30 +140,39 @@ class Requests:
     ) -> tuple[bytes, str]:
         """Return the request's bytes, and the name of its batch in the store if it does not ride in it."""
         inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
-        batch = [(task, str(self._program.key(task)), self._bindings(table, task)) for task in tasks]
-        parts = self._place.encode((batch, inline), INLINE_BATCH)
+        batch = (tasks, self._columns(table, tasks), inline)
+        parts = self._place.encode(batch, INLINE_BATCH)
         start = self._with_foreign_keys(head, inputs)
         if size_of(parts) * BASE64 <= self._limits.request_bytes - OVERHEAD_BYTES:
             return b"".join((start, b',"batch":"', b64encode(b"".join(parts)), b'"}')), ""
         self._batches += 1
         name = batch_name(self._batches)
-        await self._place.put(name, self._place.encode((batch, inline), name))
+        await self._place.put(name, self._place.encode(batch, name))
         return b"".join((start, b',"batch":', json.dumps({"stored": name}).encode(), b"}")), name
 
-    def _bindings(self, table: int, task: int) -> list[tuple[Any, ...]]:
-        columns = self._program.tables[table].columns
-        row = int(self._program.row_of[task])
-        return [
-            _RUN_CONSTANT if isinstance(column, Constant) else self._bound(column.row(row))
-            for column in columns
-        ]
+    def _columns(self, table: int, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Return what these tasks bind to each port, as `runtime.wire` describes columns."""
+        rows = self._program.row_of[list(tasks)]
+        return [self._column(column, rows) for column in self._program.tables[table].columns]
+
+    def _column(self, column: Column, rows: Ids) -> tuple[Any, ...]:
+        match column:
+            case Constant():
+                return _RUN_CONSTANT
+            case Inputs():
+                ids = column.ids[rows].tolist()
+                return "i", [self._ref(value) for value in ids] if self._any_kept else ids
+            case Literals():
+                return "l", [column.values[row] for row in rows.tolist()]
+        bound = [self._bound(column.row(row)) for row in rows.tolist()]
+        return ("m", bound) if isinstance(column, Mixed) else ("g", [nested for _, nested in bound])
 
     def _bound(self, binding: Binding) -> tuple[Any, ...]:
         if isinstance(binding, Input):
-            return ("i", self._ref(binding.id))
+            return "i", self._ref(binding.id)
         if isinstance(binding, Gather):
-            return ("g", self._refs(binding.ids) if self._any_kept else binding.ids)
-        return ("l", binding.value)
+            return "g", self._refs(binding.ids) if self._any_kept else binding.ids
+        return "l", binding.value
 
     def _refs(self, ids: Nested) -> Any:
         return self._ref(ids) if isinstance(ids, int) else [self._refs(part) for part in ids]
@@ -204,7 +215,7 @@ class Requests:
         self._stored_constants.append(constants_name(digest))
         return {"id": digest}
 
-    def _held_bytes(self, values: list[int]) -> int:
+    def _held_bytes(self, values: Iterable[int]) -> int:
         return sum(len(self._values.frame(value) or b"") for value in values)
 
     @property

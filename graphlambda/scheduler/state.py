@@ -11,9 +11,9 @@ to run next and the values that nobody will read again. Must not know time, the 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ class TaskState(IntEnum):
     DONE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """What follows from the first commit of a task."""
 
     ready: list[int]

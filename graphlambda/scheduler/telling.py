@@ -8,7 +8,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphlambda.errors import RunCancelledError
 from graphlambda.scheduler.events import (
@@ -16,20 +16,22 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
-    TaskDone,
     TaskOutput,
     TaskRetried,
-    ValueReleased,
+    TasksDone,
+    ValuesReleased,
 )
 from graphlambda.scheduler.outcomes import Answered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.listeners import Listeners
     from graphlambda.scheduler.outcomes import Outcome
+
+T = TypeVar("T")
 
 
 class Teller:
@@ -108,33 +110,41 @@ class Teller:
                 )
             )  # fmt: skip
 
-    def done(self, table: int, outcome: Mapping[str, Any], released: Iterable[int]) -> None:
-        """Tell that a value is committed, and which others are let go."""
-        if self._listeners:
+    def done(self, table: int, answered: Answered, rows: Sequence[int], released: Sequence[int]) -> None:
+        """Tell that the values in some rows of a reply are committed, and which others are let go."""
+        if not self._listeners:
+            return
+        if rows:
             self._listeners(
-                TaskDone(
-                    at_s=self._clock.time(), task=outcome["task"], operation=self._operation(table),
-                    started_s=outcome.get("started_s", 0.0), seconds=outcome["seconds"],
-                    peak_mb=outcome.get("peak_mb", 0.0), value_bytes=outcome["bytes"],
-                    inline=outcome.get("value") is not None,
+                TasksDone(
+                    at_s=self._clock.time(),
+                    operation=self._operation(table),
+                    tasks=_at(rows, answered.tasks),
+                    started_s=_at(rows, answered.started_s),
+                    seconds=_at(rows, answered.seconds),
+                    value_bytes=_at(rows, answered.value_bytes),
+                    inline=tuple([answered.frames[row] is not None for row in rows]),
+                    peak_mb=answered.peak_mb,
                 )
-            )  # fmt: skip
-            for value in released:
-                self._listeners(ValueReleased(at_s=self._clock.time(), value=value))
+            )
+        if released:
+            self._listeners(ValuesReleased(at_s=self._clock.time(), values=tuple(released)))
 
-    def output(self, outcome: Mapping[str, Any]) -> None:
-        """Tell what a task wrote, if it did."""
-        said = outcome.get("output")
-        if said and self._listeners:
-            self._listeners(
-                TaskOutput(
-                    at_s=self._clock.time(), task=outcome["task"], key=str(self._program.key(outcome["task"])),
-                    stdout=said.get("stdout", ""), stderr=said.get("stderr", ""),
-                    warnings=tuple((kind, message) for kind, message in said.get("warnings", ())),
-                    logs=tuple((name, level, message) for name, level, message in said.get("logs", ())),
-                    dropped_bytes=said.get("dropped_bytes", 0),
-                )
-            )  # fmt: skip
+    def outputs(self, answered: Answered) -> None:
+        """Tell what tasks wrote, those that did."""
+        for task, said in answered.outputs.items():
+            self._output(task, said)
+
+    def _output(self, task: int, said: Mapping[str, Any]) -> None:
+        self._listeners(
+            TaskOutput(
+                at_s=self._clock.time(), task=task, key=str(self._program.key(task)),
+                stdout=said.get("stdout", ""), stderr=said.get("stderr", ""),
+                warnings=tuple((kind, message) for kind, message in said.get("warnings", ())),
+                logs=tuple((name, level, message) for name, level, message in said.get("logs", ())),
+                dropped_bytes=said.get("dropped_bytes", 0),
+            )
+        )  # fmt: skip
 
     def retried(self, tasks: Iterable[int], reason: str) -> None:
         """Tell that tasks will run again."""
@@ -144,3 +154,7 @@ class Teller:
 
     def _operation(self, table: int) -> str:
         return self._program.tables[table].operation.id
+
+
+def _at(rows: Sequence[int], column: tuple[T, ...]) -> tuple[T, ...]:
+    return column if len(rows) == len(column) else tuple([column[row] for row in rows])

@@ -54,7 +54,7 @@ class Requests:
         **changes: Any,
     ) -> dict[str, Any]:
         """Return a request whose tasks 0, 1, … have these bindings; `changes` replace what is in it."""
-        tasks = [(task, f"key-{task}", list(bound)) for task, bound in enumerate(bindings)]
+        tasks, columns = list(range(len(bindings))), [_column(bound) for bound in zip(*bindings, strict=True)]
         return {
             "v": wire.VERSION,
             "run": self.run,
@@ -64,7 +64,7 @@ class Requests:
             "reply_bytes": 4_000_000,
             "constants": self._identified("c", constants or {}),
             "settings": self._identified("s", settings or {}),
-            "batch": _text(self.encode((tasks, inline or {}), wire.INLINE_BATCH)),
+            "batch": _text(self.encode((tasks, columns, inline or {}), wire.INLINE_BATCH)),
             **changes,
         }
 
@@ -72,9 +72,10 @@ class Requests:
         """Return a value's frame in this run."""
         return frame.encode(value, key=self.keys[self.run], context=wire.context(self.run, name))
 
-    def decode(self, text: str, name: str) -> Any:
-        """Return the value of a frame in a reply."""
-        return frame.decode(b64decode(text), key=self.keys[self.run], context=wire.context(self.run, name))
+    def decode(self, framed: bytes | str, name: str) -> Any:
+        """Return the value of a frame, or of base64 text that holds one."""
+        framed = b64decode(framed) if isinstance(framed, str) else framed
+        return frame.decode(framed, key=self.keys[self.run], context=wire.context(self.run, name))
 
     def values(self, reply: Mapping[str, Any]) -> list[Any]:
         """Return the values of a reply whose tasks all succeeded and answered inline."""
@@ -124,7 +125,10 @@ class BareFunction:
             self._log.close()
 
     def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the reply, or `{"errorType": …, "errorMessage": …}` where the handler raised."""
+        """Return the reply, or `{"errorType": …, "errorMessage": …}` where the handler raised.
+
+        Beside its columns it holds `outcomes`: one dict a task.
+        """
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise AssertionError("the function runs inside its `with` only")
@@ -134,11 +138,28 @@ class BareFunction:
         if not line:
             raise AssertionError(f"the environment ended: {self.log()}")
         reply: dict[str, Any] = json.loads(line)
-        return reply
+        return reply if "errorType" in reply else {**reply, "outcomes": outcomes_of(reply)}
 
     def log(self) -> str:
         """Return what the environment wrote to its streams."""
         return (self.folder / "log").read_text()
+
+
+def outcomes_of(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a reply's outcomes row by row: `value` is the frame, None where it was stored; what is absent is not there."""
+    inline, at = b64decode(reply["inline"]), 0
+    outcomes = []
+    for task, seconds, size in zip(reply["tasks"], reply["seconds"], reply["bytes"], strict=True):
+        outcome: dict[str, Any] = {"task": task, "seconds": seconds}
+        if str(task) not in reply["errors"]:
+            rides = task not in reply["stored"]
+            outcome |= {"bytes": size, "value": inline[at : at + size] if rides else None}
+            at += size if rides else 0
+        for name in ("error", "output", "modules"):
+            told = reply[name if name == "modules" else f"{name}s"]
+            outcome |= {name: told[str(task)]} if str(task) in told else {}
+        outcomes.append(outcome)
+    return outcomes
 
 
 def lay_out(folder: Path, source: str, files: Mapping[str, str] | None = None) -> Path:
@@ -148,6 +169,15 @@ def lay_out(folder: Path, source: str, files: Mapping[str, str] | None = None) -
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     return folder
+
+
+def _column(bindings: Sequence[Any]) -> tuple[Any, ...]:
+    kinds = {binding[0] for binding in bindings}
+    if kinds == {"c"}:
+        return ("c",)
+    if len(kinds) > 1:
+        return "m", list(bindings)
+    return kinds.pop(), [binding[1] for binding in bindings]
 
 
 def _text(content: bytes) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +22,7 @@ import pytest
 from graphlambda.runtime.answer import answer
 from graphlambda.runtime.environment import Environment
 from graphlambda.scheduler.invoke import Reply
+from graphlambda.scheduler.outcomes import Answered, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -131,14 +133,22 @@ def lost(_told: Reply) -> Reply:
 def halved(told: Reply) -> Reply:
     """Leave out the later half of a reply's outcomes, as where an environment ended under its batch."""
     body = json.loads(told.payload)
-    body["outcomes"] = body["outcomes"][: len(body["outcomes"]) // 2]
-    return reply(json.dumps(body).encode())
+    return _with_rows(body, range(len(body["tasks"]) // 2))
 
 
 def doubled(told: Reply) -> Reply:
     """Tell every outcome twice, as at-least-once delivery may."""
     body = json.loads(told.payload)
-    body["outcomes"] = [outcome for outcome in body["outcomes"] for _ in range(2)]
+    return _with_rows(body, [row for row in range(len(body["tasks"])) for _ in range(2)])
+
+
+def _with_rows(body: dict[str, Any], rows: Iterable[int]) -> Reply:
+    """Return a reply that tells of these rows of another one."""
+    told = outcome_of(reply(json.dumps(body).encode()))
+    assert isinstance(told, Answered)
+    for name in ("tasks", "started_s", "seconds", "bytes"):
+        body[name] = [body[name][row] for row in rows]
+    body["inline"] = b64encode(b"".join(told.frames[row] or b"" for row in rows)).decode()
     return reply(json.dumps(body).encode())
 
 

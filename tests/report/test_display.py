@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from graphlambda.report.board import Board, Counts, Row
 from graphlambda.report.display import MOST_ROWS, Display, TerminalPainter, painter_for, picture_of
-from graphlambda.scheduler.events import InvocationEnded, InvocationStarted, RunStarted, TaskDone
+from graphlambda.scheduler.events import InvocationEnded, InvocationStarted, RunStarted, TasksDone
 
 START = RunStarted(
     run="r",
@@ -32,8 +32,15 @@ ENDED = InvocationEnded(
     reply_bytes=0,
     failure="",
 )
-DONE = TaskDone(
-    at_s=0.0, task=0, operation="a", started_s=0.0, seconds=0.1, peak_mb=1.0, value_bytes=1, inline=True
+DONE = TasksDone(
+    at_s=0.0,
+    operation="a",
+    tasks=(0,),
+    started_s=(0.0,),
+    seconds=(0.1,),
+    value_bytes=(1,),
+    inline=(True,),
+    peak_mb=1.0,
 )
 
 

@@ -11,7 +11,7 @@ CELL = textwrap.dedent(
     """
     import time
     from graphlambda.report.display import Display, NotebookPainter, painter_for
-    from graphlambda.scheduler.events import RunStarted, TaskDone
+    from graphlambda.scheduler.events import RunStarted, TasksDone
 
     painter = painter_for()
     assert isinstance(painter, NotebookPainter), painter

@@ -11,9 +11,9 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
-    TaskDone,
     TaskRetried,
-    ValueReleased,
+    TasksDone,
+    ValuesReleased,
 )
 from graphlambda.scheduler.outcomes import Kind
 
@@ -42,16 +42,16 @@ def ended(
     )
 
 
-def done(task: int, *, inline: bool = True) -> TaskDone:
-    return TaskDone(
+def done(*tasks: int, inline: bool = True) -> TasksDone:
+    return TasksDone(
         at_s=2.0,
-        task=task,
         operation="a" * 64,
-        started_s=1.5,
-        seconds=0.1,
+        tasks=tasks,
+        started_s=(1.5,) * len(tasks),
+        seconds=(0.1,) * len(tasks),
+        value_bytes=(1000,) * len(tasks),
+        inline=(inline,) * len(tasks),
         peak_mb=60.0,
-        value_bytes=1000,
-        inline=inline,
     )
 
 
@@ -78,7 +78,7 @@ def test_a_run_adds_up() -> None:
         TaskRetried(at_s=2.0, task=1, reason="out of memory"),
         done(0),
         done(1, inline=False),
-        ValueReleased(at_s=2.0, value=0),
+        ValuesReleased(at_s=2.0, values=(0,)),
         RunEnded(run="r", at_s=3.0, seconds=3.0, failure="OutOfMemoryError"),
         made=1,
         reused=1,
@@ -105,7 +105,7 @@ def test_a_run_adds_up() -> None:
 
 
 def test_the_closing_line_of_a_good_run() -> None:
-    events: list[Event] = [started(3), sent(1_199_900), ended(billed_s=7.0), done(0), done(1), done(2)]
+    events: list[Event] = [started(3), sent(1_199_900), ended(billed_s=7.0), done(0, 1), done(2)]
     summary = told(*events, RunEnded(run="r", at_s=3.4, seconds=3.4, failure=""))
     assert line(summary) == (
         "3 tasks · 2 operations · 2 functions (0 made, 2 reused) · 1 invocation · 1.2 MB · 3.4 s · "

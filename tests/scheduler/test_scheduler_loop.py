@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import pickle
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +25,6 @@ from graphlambda.errors import (
     TimedOutError,
     UnshippableError,
 )
-from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler import Limits, execute
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.events import (
@@ -34,10 +32,10 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
-    TaskDone,
     TaskOutput,
     TaskRetried,
-    ValueReleased,
+    TasksDone,
+    ValuesReleased,
 )
 from graphlambda.store.file import FileStore
 from graphlambda.testing.clock import FakeClock
@@ -110,6 +108,10 @@ class Bench:
         )
         return done.values
 
+    @property
+    def done(self) -> list[int]:
+        return [task for event in self.of(TasksDone) for task in event.tasks]
+
     def of(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -139,7 +141,7 @@ def test_random_programs_give_what_they_give_by_hand(
     bench = Bench(tmp_path)
     values = bench.run(program, limits=Limits(batch=batch, inline_bytes=inline_bytes, concurrency=3))
     assert values == values_by_hand(program, Sums().callables())
-    assert len(bench.of(TaskDone)) == program.task_count
+    assert sorted(bench.done) == list(range(program.task_count))
     assert bench.store.runs() == {}
 
 
@@ -161,7 +163,7 @@ def test_random_faults_never_change_a_value(tmp_path: Path, program: Program, sc
         assert len(script) - script.count(None) > 0
     else:
         assert values == values_by_hand(program, Sums().callables())
-        assert sorted(done.task for done in bench.of(TaskDone)) == list(range(program.task_count))
+        assert sorted(bench.done) == list(range(program.task_count))
     assert bench.store.runs() == {}
 
 
@@ -180,11 +182,8 @@ def test_large_values_go_through_the_store_and_are_dropped_with_their_last_reade
     bench.operations["gl-g"] = lambda array: float(array.sum())
     program = program_of([("f", 50_000), ("g", Input(0)), ("f", 60_000), ("g", Input(2))], [1, 3])
     assert bench.run(program, limits=Limits(batch=1)) == [50_000.0, 60_000.0]
-    assert [(done.task, done.inline) for done in bench.of(TaskDone) if not done.inline] == [
-        (0, False),
-        (2, False),
-    ]
-    assert [event.value for event in bench.of(ValueReleased)] == [0, 2]
+    assert [done.tasks for done in bench.of(TasksDone) if done.inline == (False,)] == [(0,), (2,)]
+    assert [event.values for event in bench.of(ValuesReleased)] == [(0,), (2,)]
 
 
 def test_data_objects_travel_inline_when_small_and_once_through_the_store_when_large(bench: Bench) -> None:
@@ -324,7 +323,7 @@ def test_a_batch_half_told_runs_only_its_other_half_again(bench: Bench) -> None:
 
 def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
     assert bench.run(wide(12), [doubled] * 20, limits=Limits(batch=3)) == WIDE_12
-    assert sorted(done.task for done in bench.of(TaskDone)) == list(range(13))
+    assert sorted(bench.done) == list(range(13))
 
 
 @pytest.mark.parametrize(
@@ -467,8 +466,8 @@ def test_a_run_tells_its_events_in_order(bench: Bench) -> None:
     bench.operations["gl-f"] = speak
     bench.run(program_of([("f", 5), ("g", Input(0))], [1]))
     assert [type(event) for event in bench.events] == [
-        RunStarted, InvocationStarted, InvocationEnded, TaskOutput, TaskDone,
-        InvocationStarted, InvocationEnded, TaskDone, ValueReleased, RunEnded,
+        RunStarted, InvocationStarted, InvocationEnded, TaskOutput, TasksDone,
+        InvocationStarted, InvocationEnded, TasksDone, ValuesReleased, RunEnded,
     ]  # fmt: skip
     started, output = bench.events[0], bench.of(TaskOutput)[0]
     assert (started.tasks, started.operations) == (2, (("ffffffff", "f", 1), ("gggggggg", "g", 1)))  # type: ignore[union-attr]
@@ -557,12 +556,8 @@ def test_the_same_run_tells_the_same_story(tmp_path: Path) -> None:
 
 
 def test_a_reply_without_a_tasks_outcome_is_an_attempt_of_a_single_task(bench: Bench) -> None:
-    empty = json.dumps({"v": VERSION, "cold": False, "outcomes": []}).encode()
-    silent = [
-        lambda told: type(told)(**{**{n: getattr(told, n) for n in told.__slots__}, "payload": empty})
-    ] * 9
     with pytest.raises(EnvironmentLostError, match="does not tell of it"):
-        bench.run(program_of([("f", 1)], [0]), silent)
+        bench.run(program_of([("f", 1)], [0]), [halved] * 9)
     assert len(bench.inner.requests) == 3
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from base64 import b64encode
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from graphlambda.errors import InvokeError, RunError, ThrottledError
-from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.testing.invokers import function_error, refusal, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphlambda.scheduler.invoke import Reply
 
 
@@ -103,11 +102,39 @@ def test_an_answer_that_is_not_ours_is_refused(payload: bytes) -> None:
 
 
 def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
-    outcomes: list[Mapping[str, Any]] = [{"task": 1, "seconds": 0.0101}, {"task": 2, "seconds": 0.002}]
-    body = {"v": VERSION, "cold": True, "outcomes": outcomes}
-    assert outcome_of(reply(json.dumps(body).encode())) == Answered(outcomes, True, 0.013)
+    error = {"kind": "user", "type": "builtins.ValueError", "message": "no"}
+    body = {
+        "v": 2,
+        "environment": "e",
+        "cold": True,
+        "at_s": 1000.0,
+        "peak_mb": 61.5,
+        "tasks": [1, 2, 3, 4],
+        "started_s": [0.0, 0.25, 0.5, 0.75],
+        "seconds": [0.0101, 0.002, 0.0, 0.0],
+        "bytes": [2, 70_000, 0, 3],
+        "inline": b64encode(b"onefour"[1:6]).decode(),
+        "stored": [2],
+        "modules": {},
+        "outputs": {"1": {"stdout": "said"}},
+        "errors": {"3": error},
+    }
+    wanted = Answered(
+        tasks=(1, 2, 3, 4),
+        started_s=(1000.0, 1000.25, 1000.5, 1000.75),
+        seconds=(0.0101, 0.002, 0.0, 0.0),
+        value_bytes=(2, 70_000, 0, 3),
+        frames=(b"ne", None, None, b"fou"),
+        errors={3: error},
+        outputs={1: {"stdout": "said"}},
+        peak_mb=61.5,
+        cold=True,
+        billed_s=0.013,
+    )
+    assert outcome_of(reply(json.dumps(body).encode())) == wanted
     tail = "REPORT RequestId: 1\tDuration: 12.3 ms\tBilled Duration: 140 ms\tInit Duration: 120 ms"
-    assert outcome_of(reply(json.dumps(body).encode(), log_tail=tail)) == Answered(outcomes, True, 0.14)
+    told = outcome_of(reply(json.dumps(body).encode(), log_tail=tail))
+    assert told == replace(wanted, billed_s=0.14)
 
 
 @pytest.mark.parametrize(
