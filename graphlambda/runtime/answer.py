@@ -59,6 +59,10 @@ class Invocation:
             raise FrameError(
                 f"a request of version {request['v']} to a function of version {VERSION}: deploy again"
             )
+        if request["operation"] != environment.operation_id:
+            raise FrameError(
+                f"a request for operation {request['operation']} to a function of {environment.operation_id}"
+            )
         self._request = request
         self._environment = environment
         self._run: str = request["run"]
@@ -110,7 +114,7 @@ class Invocation:
     def _constants(self) -> Mapping[int, Any]:
         sent = self._request["constants"]
         return self._environment.constants(
-            self._run, sent["id"], lambda: self._opened(constants_name(sent["id"]), sent)
+            self._run, sent["id"], lambda: self._opened_for_us(constants_name(sent["id"]), sent)
         )
 
     def _enter_settings(self) -> None:
@@ -120,7 +124,12 @@ class Invocation:
     def _send(self, task: int, value: Any) -> int:
         """Put a value on its road: into the reply where there is room, else into the store; return its bytes."""
         name, outcomes = value_name(task), self._outcomes
-        parts = encode_parts(value, key=self._keys[self._run], context=context(self._run, name))
+        parts = encode_parts(
+            value,
+            key=self._keys[self._run],
+            context=context(self._run, name),
+            gmac=self._request["gmac"],
+        )
         size_bytes = size_of(parts)
         if size_bytes <= min(self._request["inline_bytes"], self._room_bytes):
             frame = b"".join(parts)
@@ -169,10 +178,15 @@ class Invocation:
 
     def _verified_batch(self, batch: str | Mapping[str, str]) -> memoryview:
         if isinstance(batch, str):
-            return self._opened(INLINE_BATCH, {"frame": batch})
-        return self._opened(batch["stored"], {})
+            return self._opened_for_us(INLINE_BATCH, {"frame": batch})
+        return self._opened_for_us(batch["stored"], {})
 
-    def _opened(self, name: str, sent: Mapping[str, str]) -> memoryview:
+    def _opened_for_us(self, name: str, sent: Mapping[str, str]) -> memoryview:
+        return self._opened(name, sent, self._environment.operation_id)
+
+    def _opened(self, name: str, sent: Mapping[str, str], operation: str = "") -> memoryview:
         """Return the verified frame that a request holds, or names."""
         frame = a2b_base64(sent["frame"]) if "frame" in sent else self._client.read(self._run, name)
-        return verify(frame, key=self._keys[self._run], context=context(self._run, name)).toreadonly()
+        return verify(
+            frame, key=self._keys[self._run], context=context(self._run, name, operation)
+        ).toreadonly()

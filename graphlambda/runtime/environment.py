@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 class Environment:
     """An environment's operation and its memory; serves one request at a time."""
 
-    def __init__(self, name: str, load_operation: Callable[[], Callable[..., Any]]) -> None:
+    def __init__(
+        self, name: str, operation_id: str, load_operation: Callable[[], Callable[..., Any]]
+    ) -> None:
         self.name = name
+        self.operation_id = operation_id
         self.cold = True
         self.capture = Capture()
         self.state = ProcessState()

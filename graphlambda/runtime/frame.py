@@ -5,17 +5,22 @@ caller's alone. Must not unpickle anything before its signature is verified.
 
 A frame, little-endian::
 
-    32 bytes      signature: keyed BLAKE2b over context length, context and all that follows
+    32 bytes      signature over context and all that follows the signature
     4s I Q        magic, number of buffers b, length of the pickle
     b times Q     length of each buffer
     …             the pickle (protocol 5), then each out-of-band buffer, all at multiples of 64 bytes
 
 Buffers are out of band, so that encoding copies none of them and decoding hands a NumPy array its part of
 the frame as memory.
+
+The magic says how the frame is signed. `GLF1`: BLAKE2b under the run's key, over context length, context and what
+follows the signature. `GLF2`, for large frames: the signature is a random salt of 16 bytes and the GMAC of what
+follows it, under a key of this frame's own: BLAKE2b of context length and context, under the run's key and salt.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 from _blake2 import blake2b  # hashlib and hmac re-export these two, and load OpenSSL for all others
@@ -26,6 +31,7 @@ from .faults import FrameError, UnshippableValueError
 TYPE_CHECKING = False  # `typing` costs a cold start 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from mmap import mmap
     from typing import Any, TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -35,10 +41,13 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 SIGNATURE_BYTES = 32
 
-_MAGIC = b"GLF1"
+_SMALL, _LARGE = b"GLF1", b"GLF2"
+_LARGE_BYTES = 1 << 17  # from here on, GMAC wins more than its import and its setting up cost
+_SALT_BYTES = 16
 _HEAD = struct.Struct("<4sIQ")
+_HUGE_BYTES = 1 << 22
 _ALIGNMENT = 64  # a cache line, and what Arrow asks for
-_SMALL_BYTES = 1024  # below this, a buffer is cheaper inside the pickle
+_INSIDE_BYTES = 1024  # below this, a buffer is cheaper inside the pickle
 
 
 def encode(value: Any, *, key: bytes, context: bytes, dumps: Dumps | None = None) -> bytes:
@@ -46,19 +55,27 @@ def encode(value: Any, *, key: bytes, context: bytes, dumps: Dumps | None = None
     return b"".join(encode_parts(value, key=key, context=context, dumps=dumps))
 
 
-def encode_parts(value: Any, *, key: bytes, context: bytes, dumps: Dumps | None = None) -> list[Buffer]:
+def encode_parts(
+    value: Any, *, key: bytes, context: bytes, dumps: Dumps | None = None, gmac: bool = True
+) -> list[Buffer]:
     """Return a frame's parts in order; the value's own buffers among them, not copied.
 
-    Without `dumps`, the value is pickled, by cloudpickle only where pickle fails.
+    Without `dumps`, the value is pickled, by cloudpickle only where pickle fails. `gmac` says whether all that may
+    read the frame can verify GMAC.
 
     Raises:
         UnshippableValueError: the value does not pickle.
     """
     pickled, buffers = _pickled(value, dumps)
-    head = _HEAD.pack(_MAGIC, len(buffers), len(pickled))
+    large = gmac and len(pickled) + sum(map(len, buffers)) >= _LARGE_BYTES and knows_gmac()
+    head = _HEAD.pack(_LARGE if large else _SMALL, len(buffers), len(pickled))
     head += struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
     signed = [head + _padding(SIGNATURE_BYTES + len(head)), pickled, *_padded(len(pickled), buffers)]
-    return [_signature(key, context, signed), *signed]
+    salt = os.urandom(_SALT_BYTES) if large else b""
+    return [
+        _large_signature(key, context, salt, signed) if large else _signature(key, context, signed),
+        *signed,
+    ]
 
 
 def decode(frame: Buffer, *, key: bytes, context: bytes) -> Any:
@@ -79,8 +96,7 @@ def verify(frame: Buffer, *, key: bytes, context: bytes) -> memoryview:
         FrameError: the frame is damaged, or belongs to another key, run or name.
     """
     view = memoryview(frame)
-    signature = _signature(key, context, (view[SIGNATURE_BYTES:],))
-    if not compare_digest(signature, view[:SIGNATURE_BYTES]):
+    if not compare_digest(_expected(view, key, context), view[:SIGNATURE_BYTES]):
         message = (
             f"the frame of {context.decode(errors='replace')} is damaged, or signed for another run or name"
         )
@@ -91,8 +107,8 @@ def verify(frame: Buffer, *, key: bytes, context: bytes) -> memoryview:
 def load(frame: memoryview) -> Any:
     """Return the value of a verified frame; every call on a read-only frame gives a copy of its own."""
     magic, count, pickle_bytes = _HEAD.unpack_from(frame, SIGNATURE_BYTES)
-    if magic != _MAGIC:  # signed by us, so not damaged
-        raise FrameError(f"a frame of another version: {bytes(magic)!r} instead of {_MAGIC!r}")
+    if magic not in (_SMALL, _LARGE):  # signed by us, so not damaged
+        raise FrameError(f"a frame of another version: {magic!r} instead of {_SMALL!r} or {_LARGE!r}")
     lengths = struct.unpack_from(f"<{count}Q", frame, SIGNATURE_BYTES + _HEAD.size)
     start = _aligned(SIGNATURE_BYTES + _HEAD.size + 8 * count)
     if count == 0:
@@ -104,13 +120,38 @@ def load(frame: memoryview) -> Any:
     )
 
 
+def settled(mapped: memoryview) -> memoryview:
+    """Return a frame that is a private mapping of a file, with its pickle out of reach of whoever writes to the file.
+
+    What is un-pickled is then what was verified. Buffers stay mapped: they hold data only.
+    """
+    head = SIGNATURE_BYTES + _HEAD.size
+    mapped[:head] = bytes(mapped[:head])  # a page that is written to is ours from then on
+    if len(mapped) >= head:
+        _, count, pickle_bytes = _HEAD.unpack_from(mapped, SIGNATURE_BYTES)
+        end = _aligned(head + 8 * count) + pickle_bytes
+        mapped[:end] = bytes(mapped[:end])
+    return mapped
+
+
 def allocate(size: int) -> memoryview:
     """Return `size` writable bytes of private memory; large ones start at a page and are not zeroed twice."""
     if size < 1 << 16:
         return memoryview(bytearray(size))
     from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap  # noqa: PLC0415  (few operations need it)
 
-    return memoryview(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS))
+    memory = mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+    if size >= _HUGE_BYTES:
+        _in_huge_pages(memory)
+    return memoryview(memory)
+
+
+def _in_huge_pages(memory: mmap) -> None:
+    """Have a fault for each 2 MB, not for each 4 KB: that halves the time of filling new memory."""
+    try:
+        memory.madvise(14)  # MADV_HUGEPAGE of Linux
+    except OSError:  # another system, or switched off
+        return
 
 
 def copied(buffer: Buffer) -> memoryview:
@@ -118,6 +159,13 @@ def copied(buffer: Buffer) -> memoryview:
     copy = allocate(len(buffer))
     copy[:] = buffer
     return copy
+
+
+def knows_gmac() -> bool:
+    """Whether this Python can sign and verify large frames fast."""
+    from .gmac import REACHABLE  # noqa: PLC0415  (it loads OpenSSL)
+
+    return REACHABLE
 
 
 def size_of(parts: Sequence[Buffer]) -> int:
@@ -158,7 +206,7 @@ def _dumped(value: Any, dumps: Dumps) -> tuple[bytes, list[memoryview]]:
 
     def stays_inside(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if len(raw) >= _SMALL_BYTES:
+        if len(raw) >= _INSIDE_BYTES:
             buffers.append(raw)
             return False
         return True
@@ -166,11 +214,34 @@ def _dumped(value: Any, dumps: Dumps) -> tuple[bytes, list[memoryview]]:
     return dumps(value, protocol=5, buffer_callback=stays_inside), buffers
 
 
+def _expected(frame: memoryview, key: bytes, context: bytes) -> bytes:
+    """Return what the signature of a frame must be; how it was made is told by what is not verified yet."""
+    signed = (frame[SIGNATURE_BYTES:],)
+    if frame[SIGNATURE_BYTES : SIGNATURE_BYTES + len(_LARGE)] != _LARGE:
+        return _signature(key, context, signed)
+    if not knows_gmac():
+        raise FrameError(
+            "a large frame cannot be verified: this Python's OpenSSL is out of reach; use another build"
+        )
+    return _large_signature(key, context, bytes(frame[:_SALT_BYTES]), signed)
+
+
 def _signature(key: bytes, context: bytes, parts: Iterable[Buffer]) -> bytes:
-    digest = blake2b(len(context).to_bytes(4, "little") + context, key=key, digest_size=SIGNATURE_BYTES)
+    digest = blake2b(_prefixed(context), key=key, digest_size=SIGNATURE_BYTES)
     for part in parts:
         digest.update(part)
     return digest.digest()
+
+
+def _large_signature(key: bytes, context: bytes, salt: bytes, parts: Iterable[Buffer]) -> bytes:
+    from .gmac import tag_of  # noqa: PLC0415  (it loads OpenSSL)
+
+    once = blake2b(_prefixed(context), key=key, salt=salt, person=b"graphlambda gmac", digest_size=KEY_BYTES)
+    return salt + tag_of(once.digest(), parts)
+
+
+def _prefixed(context: bytes) -> bytes:
+    return len(context).to_bytes(4, "little") + context
 
 
 def _padded(offset: int, buffers: Iterable[memoryview]) -> Iterable[Buffer]:

@@ -35,7 +35,18 @@ def environment_of(folder: str, name: str) -> Environment:
     """Return an environment for the artifact unzipped in a folder; its operation is imported here."""
     sys.path.insert(0, os.path.join(folder, "user"))  # noqa: PTH118  (importing pathlib would add 4 ms)
     sys.meta_path.append(Absent(folder))
-    return Environment(name, lambda: _operation_of(folder))
+    return Environment(name, _operation_id(folder), lambda: _operation_of(folder))
+
+
+def _operation_id(folder: str) -> str:
+    """Return which operation a function holds; empty for a folder that is no function."""
+    import json  # noqa: PLC0415  (here already wherever a request came as JSON)
+
+    try:
+        with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            return str(json.load(file)["operation"])
+    except FileNotFoundError:
+        return ""
 
 
 def _operation_of(folder: str) -> Callable[..., Any]:

@@ -6,10 +6,12 @@ Request::
 
     {"v": 2,
      "run": "5f0c…",                      # the run's id
+     "operation": "9a1e…",                # the id of the operation that the function must hold
      "keys": {"5f0c…": "<base64>"},       # by run id: the key that its frames are signed with (32 bytes)
      "store": {"kind": "file", "root": "/…"},
      "inline_bytes": 65536,               # a value whose frame is at most this large rides in the reply
      "reply_bytes": 4000000,              # all inline frames of the reply together
+     "gmac": true,                        # whether the client can verify GMAC; see `frame`
      "constants": {"id": "…", "frame": "<base64>"},    # "frame" absent: read value "c-<id>" of the store
      "settings": {"id": "…", "frame": "<base64>"},     # process state that the client's run carries
      "batch": "<base64>" | {"stored": "b-<n>"}}        # the tasks, as below
@@ -56,8 +58,8 @@ read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError`
 `LostValueError`.
 
 Each frame is signed for `context(run, name)`, where name is `v-<value>` for a value (inline or stored),
-`c-<id>` for constants, `s-<id>` for settings, `b-<n>` for a stored batch, `batch` for one in the request,
-and `e-<task>` for an exception.
+`s-<id>` for settings and `e-<task>` for an exception; those that only one operation is sent, for
+`context(run, name, operation)`: `c-<id>` for constants, `b-<n>` for a stored batch, `batch` for one in the request.
 """
 
 from __future__ import annotations
@@ -93,6 +95,6 @@ def error_name(task: int) -> str:
     return f"e-{task}"
 
 
-def context(run: str, name: str) -> bytes:
-    """Return what a frame's signature binds: the run and the name of what is in it."""
-    return f"{run}/{name}".encode()
+def context(run: str, name: str, operation: str = "") -> bytes:
+    """Return what a frame's signature binds: the run, whom it is for if not for all, and the name of what is in it."""
+    return "/".join(filter(None, (run, operation, name))).encode()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphlambda.compiler.program import Constant, Gather, Input, Inputs, Kept, Literals, Mixed, flat
-from graphlambda.runtime.frame import size_of
+from graphlambda.runtime.frame import knows_gmac, size_of
 from graphlambda.runtime.wire import INLINE_BATCH, VERSION, batch_name, constants_name, settings_name
 from graphlambda.scheduler.policy import fitting
 
@@ -141,13 +141,14 @@ class Requests:
         """Return the request's bytes, and the name of its batch in the store if it does not ride in it."""
         inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
         batch = (tasks, self._columns(table, tasks), inline)
-        parts = self._place.encode(batch, INLINE_BATCH)
+        operation = self._program.tables[table].operation.id
+        parts = self._place.encode(batch, INLINE_BATCH, operation)
         start = self._with_foreign_keys(head, inputs)
         if size_of(parts) * BASE64 <= self._limits.request_bytes - OVERHEAD_BYTES:
             return b"".join((start, b',"batch":"', b64encode(b"".join(parts)), b'"}')), ""
         self._batches += 1
         name = batch_name(self._batches)
-        await self._place.put(name, self._place.encode(batch, name))
+        await self._place.put(name, self._place.encode(batch, name, operation))
         return b"".join((start, b',"batch":', json.dumps({"stored": name}).encode(), b"}")), name
 
     def _columns(self, table: int, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -194,10 +195,12 @@ class Requests:
         body = {
             "v": VERSION,
             "run": self._place.run,
+            "operation": self._program.tables[table].operation.id,
             "keys": {self._place.run: b64encode(self._place.key).decode()},
             "store": self._place.store.spec(),
             "inline_bytes": int(self._inline_bytes[table]),
             "reply_bytes": self._limits.reply_bytes,
+            "gmac": knows_gmac(),
             "constants": await self._constants(table),
             "settings": self._settings,
         }
@@ -208,7 +211,8 @@ class Requests:
         columns = enumerate(self._program.tables[table].columns)
         values = {port: column.value for port, column in columns if isinstance(column, Constant)}
         digest = _digest(f"{self._place.run}/{table}".encode())
-        parts = self._place.encode(values, constants_name(digest))
+        operation = self._program.tables[table].operation.id
+        parts = self._place.encode(values, constants_name(digest), operation)
         if size_of(parts) <= CONSTANTS_INLINE_BYTES:
             return {"id": digest, "frame": _text(parts)}
         await self._place.put(constants_name(digest), parts)

@@ -45,14 +45,15 @@ class Place:
     limits: Limits
     """The bounds of the run, its calls of the store included."""
 
-    def encode(self, value: Any, name: str) -> Sequence[Buffer]:
-        """Return a value as the parts of a frame of this run.
+    def encode(self, value: Any, name: str, operation: str = "") -> Sequence[Buffer]:
+        """Return a value as the parts of a frame of this run, for one operation's functions or for all.
 
         Raises:
             UnshippableError: the value does not pickle.
         """
         try:
-            return encode_parts(value, key=self.key, context=context(self.run, name), dumps=self.dumps)
+            bound = context(self.run, name, operation)
+            return encode_parts(value, key=self.key, context=bound, dumps=self.dumps)
         except UnshippableValueError as error:
             raise UnshippableError(str(error)) from error
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from graphlambda.store import Store
 
+OPERATION = "0123456789abcdef" * 4
+"""The id of the operation that every such artifact holds."""
+
 _DRIVER = """
 import json, sys
 sys.path[:0] = sys.argv[1:]
@@ -58,19 +61,21 @@ class Requests:
         return {
             "v": wire.VERSION,
             "run": self.run,
+            "operation": OPERATION,
             "keys": {run: _text(key) for run, key in self.keys.items()},
             "store": self.store.spec(),
             "inline_bytes": 65_536,
             "reply_bytes": 4_000_000,
+            "gmac": True,
             "constants": self._identified("c", constants or {}),
             "settings": self._identified("s", settings or {}),
-            "batch": _text(self.encode((tasks, columns, inline or {}), wire.INLINE_BATCH)),
+            "batch": _text(self.encode((tasks, columns, inline or {}), wire.INLINE_BATCH, OPERATION)),
             **changes,
         }
 
-    def encode(self, value: Any, name: str) -> bytes:
-        """Return a value's frame in this run."""
-        return frame.encode(value, key=self.keys[self.run], context=wire.context(self.run, name))
+    def encode(self, value: Any, name: str, operation: str = "") -> bytes:
+        """Return a value's frame in this run, for one operation's functions or for all."""
+        return frame.encode(value, key=self.keys[self.run], context=wire.context(self.run, name, operation))
 
     def decode(self, framed: bytes | str, name: str) -> Any:
         """Return the value of a frame, or of base64 text that holds one."""
@@ -88,7 +93,8 @@ class Requests:
 
     def _identified(self, letter: str, values: Mapping[Any, Any]) -> dict[str, str]:
         digest = sha256(repr(values).encode()).hexdigest()[:16]
-        return {"id": digest, "frame": _text(self.encode(values, f"{letter}-{digest}"))}
+        operation = OPERATION if letter == "c" else ""
+        return {"id": digest, "frame": _text(self.encode(values, f"{letter}-{digest}", operation))}
 
 
 @dataclass(slots=True)
@@ -165,7 +171,12 @@ def outcomes_of(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
 def lay_out(folder: Path, source: str, files: Mapping[str, str] | None = None) -> Path:
     """Lay out an artifact of this operation and other files, by path; return its folder."""
     shutil.copytree(Path(frame.__file__).parent, folder / "graphlambda_runtime")
-    for path, content in {"operation.py": source, **(files or {})}.items():
+    laid_out = {
+        "operation.py": source,
+        "manifest.json": json.dumps({"operation": OPERATION}),
+        **(files or {}),
+    }
+    for path, content in laid_out.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     return folder

@@ -81,7 +81,8 @@ class InProcessInvoker:
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
             await asyncio.sleep(0)
-            body = answer(json.loads(payload), self._environment(function))
+            request = json.loads(payload)
+            body = answer(request, self._environment(function, request["operation"]))
             return reply(json.dumps(body).encode())
         finally:
             self._in_flight -= 1
@@ -90,9 +91,10 @@ class InProcessInvoker:
         """There is no connection to drop."""
         self.closed = True
 
-    def _environment(self, function: str) -> Environment:
+    def _environment(self, function: str, operation: str) -> Environment:
         if function not in self._environments:
-            self._environments[function] = Environment(function, lambda: self.operations[function])
+            environment = Environment(function, operation, lambda: self.operations[function])
+            self._environments[function] = environment
         return self._environments[function]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from graphlambda.testing.bare import OPERATION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -36,7 +38,7 @@ def acme(function: Start, requests: Requests, tmp_path: Path) -> Callable[[str],
         lines = "".join(f"    {line}\n" for line in body.splitlines())
         started = function(
             f"def operation():\n{lines}",
-            files={"manifest.json": json.dumps(MANIFEST)},
+            files={"manifest.json": json.dumps({"operation": OPERATION, **MANIFEST})},
             layers=[tmp_path / "layer"],
         )
         (outcome,) = started(requests.request([]))["outcomes"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -11,11 +15,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from graphlambda.runtime import frame
+import graphlambda
+from graphlambda.runtime import frame, gmac
 from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.modules import modules_of
 
@@ -132,12 +138,75 @@ def test_a_frame_is_for_one_key_run_and_name(key: bytes, context: bytes) -> None
         frame.decode(frame.encode(Explosive(), key=KEY, context=CONTEXT), key=key, context=context)
 
 
-def test_a_frame_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "_MAGIC", b"GLF9")
-    encoded = frame.encode(1, key=KEY, context=CONTEXT)
-    monkeypatch.undo()
-    with pytest.raises(FrameError, match="b'GLF9' instead of b'GLF1'"):
-        frame.decode(encoded, key=KEY, context=CONTEXT)
+def test_a_frame_of_another_version_is_named() -> None:
+    signed = b"GLF9" + frame.encode(1, key=KEY, context=CONTEXT)[frame.SIGNATURE_BYTES + 4 :]
+    signature = blake2b(
+        len(CONTEXT).to_bytes(4, "little") + CONTEXT + signed, key=KEY, digest_size=32
+    ).digest()
+    with pytest.raises(FrameError, match="b'GLF9' instead of b'GLF1' or b'GLF2'"):
+        frame.decode(signature + signed, key=KEY, context=CONTEXT)
+
+
+class TestLargeFrames:
+    VALUE = (Explosive(), np.arange(40_000), b"x" * 100_000)
+    ENCODED = frame.encode(VALUE, key=KEY, context=CONTEXT)
+
+    @settings(deadline=None)
+    @given(st.data())
+    def test_nothing_is_unpickled_from_one_that_was_changed(self, data: st.DataObject) -> None:
+        encoded = bytearray(self.ENCODED)
+        at = data.draw(st.integers(0, len(encoded) - 1) | st.integers(0, 200))
+        if data.draw(st.booleans()):
+            encoded[at] ^= 1 << data.draw(st.integers(0, 7))
+        else:
+            del encoded[at:]
+        with pytest.raises(FrameError, match="run-1/v-1"):
+            frame.decode(encoded, key=KEY, context=CONTEXT)
+
+    @pytest.mark.parametrize(
+        ("key", "context"), [(bytes(32), CONTEXT), (KEY, b"run-2/v-1"), (KEY, b"run-1/v-2"), (KEY, b"")]
+    )
+    def test_one_is_for_one_key_run_and_name(self, key: bytes, context: bytes) -> None:
+        with pytest.raises(FrameError):
+            frame.decode(self.ENCODED, key=key, context=context)
+
+    def test_a_signature_never_signs_another_frame(self) -> None:
+        """Each has a key of its own, or two tags would tell enough to forge a third."""
+        assert frame.encode(self.VALUE, key=KEY, context=CONTEXT)[:32] != self.ENCODED[:32]
+
+    def test_a_reader_without_openssl_is_sent_what_it_can_verify(self) -> None:
+        slow = b"".join(frame.encode_parts(self.VALUE[1:], key=KEY, context=CONTEXT, gmac=False))
+        program = (
+            "import sys; sys.modules['_hashlib'] = None\n"
+            "from graphlambda.runtime import frame\n"
+            "assert not frame.knows_gmac()\n"
+            "slow, fast = (open(path, 'rb').read() for path in sys.argv[1:])\n"
+            f"print(len(frame.decode(slow, key={KEY!r}, context={CONTEXT!r})[1]))\n"
+            f"frame.decode(fast, key={KEY!r}, context={CONTEXT!r})"
+        )
+        with tempfile.NamedTemporaryFile() as one, tempfile.NamedTemporaryFile() as other:
+            Path(one.name).write_bytes(slow)
+            Path(other.name).write_bytes(self.ENCODED)
+            done = subprocess.run(
+                [sys.executable, "-c", STAND_IN + program, one.name, other.name],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+        assert done.stdout == "100000\n"
+        assert done.stderr.endswith("this Python's OpenSSL is out of reach; use another build\n")
+
+
+STAND_IN = f"""
+import sys, types
+package = types.ModuleType("graphlambda")
+package.__path__ = [{str(Path(graphlambda.__path__[0]))!r}]
+sys.modules["graphlambda"] = package
+"""
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=100)), st.binary(min_size=32, max_size=32))
+def test_our_gmac_is_that_of_another_implementation(parts: list[bytes], key: bytes) -> None:
+    assert gmac.tag_of(key, parts) == AESGCM(key).encrypt(bytes(12), b"", b"".join(parts))
 
 
 def test_what_pickle_refuses_goes_by_value() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import pytest
 from graphlambda.runtime import frame, wire
 from graphlambda.runtime.faults import UnshippableValueError
 from graphlambda.runtime.iterators import materialised
+from graphlambda.testing.bare import OPERATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,6 +287,19 @@ class TestWhatCannotBeRead:
         )
         assert reply["errorType"] == "FrameError"
 
+    def test_a_request_for_another_operation(self, function: Start, requests: Requests) -> None:
+        reply = function(ADD)(requests.request([("l", 1), ("l", 1)], operation="another"))
+        assert (reply["errorType"], OPERATION in reply["errorMessage"]) == ("FrameError", True)
+
+    def test_a_batch_or_constants_of_another_operation(self, function: Start, requests: Requests) -> None:
+        foreign = b64encode(requests.encode(([0], [("c",)], {}), "batch", "another")).decode()
+        assert function(ADD)(requests.request(batch=foreign))["errorType"] == "FrameError"
+        constants = {"id": "abc", "frame": b64encode(requests.encode({0: 1}, "c-abc", "another")).decode()}
+        (outcome,) = function(ADD)(
+            requests.request([("c",), ("l", 1)], constants=None) | {"constants": constants}
+        )["outcomes"]
+        assert outcome["error"]["kind"] == "authentication"
+
     def test_a_value_that_does_not_pickle(self, function: Start, requests: Requests) -> None:
         (outcome,) = function("def operation():\n    return open(__file__)\n")(requests.request([]))[
             "outcomes"
@@ -307,12 +322,12 @@ def requests_keys(run: str) -> dict[str, str]:
 
 
 def test_a_stored_batch_is_read_from_the_store(function: Start, requests: Requests, store: FileStore) -> None:
-    store.put("run-1", "b-4", [requests.encode(([0], [("l", [1]), ("l", [2])], {}), "b-4")])
+    store.put("run-1", "b-4", [requests.encode(([0], [("l", [1]), ("l", [2])], {}), "b-4", OPERATION)])
     assert requests.values(function(ADD)(requests.request(batch={"stored": "b-4"}))) == [3]
 
 
 def test_stored_constants_are_read_once(function: Start, requests: Requests, store: FileStore) -> None:
-    store.put("run-1", "c-abc", [requests.encode({0: [1]}, "c-abc")])
+    store.put("run-1", "c-abc", [requests.encode({0: [1]}, "c-abc", OPERATION)])
     started = function("def operation(p0):\n    return p0\n")
     request = requests.request([("c",)], [("c",)], constants=None) | {"constants": {"id": "abc"}}
     assert requests.values(started(request)) == [[1], [1]]

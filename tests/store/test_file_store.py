@@ -6,11 +6,15 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphlambda.errors import StoreError
+from graphlambda.runtime.frame import decode, encode_parts, load, verify
 from graphlambda.store import FileStore, Store, default_root
 from graphlambda.testing.stores import CountingStore, DelayStore, FaultyStore, StoreTests
+
+KEY = bytes(range(32))
 
 
 class TestFileStore(StoreTests):
@@ -95,3 +99,27 @@ def test_the_default_root_is_ours_alone(tmp_path: Path) -> None:
     if root == tmp_path / "values":
         pytest.skip("no memory file system with room on this machine")
     assert (mode(root), root.stat().st_uid) == ("drwx------", os.getuid())
+
+
+def test_what_a_task_does_to_its_input_no_file_and_no_other_reader_sees(tmp_path: Path) -> None:
+    """Large values are mapped, not read."""
+    store, array = FileStore(tmp_path), np.arange(200_000)
+    store.touch("run")
+    store.put("run", "v-1", encode_parts(array, key=KEY, context=b"run/v-1"))
+    written = (tmp_path / "run" / "v-1").read_bytes()
+    one, other = (decode(store.get("run", "v-1"), key=KEY, context=b"run/v-1") for _ in range(2))
+    one[:] = -1
+    np.testing.assert_array_equal(other, array)
+    assert (tmp_path / "run" / "v-1").read_bytes() == written
+    store.delete("run", ["v-1"])
+    np.testing.assert_array_equal(other, array)
+
+
+def test_what_was_verified_is_what_is_unpickled_whoever_writes_to_the_file(tmp_path: Path) -> None:
+    store, value = FileStore(tmp_path), {"word": "verified", "array": np.zeros(200_000)}
+    store.touch("run")
+    store.put("run", "v-1", encode_parts(value, key=KEY, context=b"run/v-1"))
+    frame = verify(store.get("run", "v-1"), key=KEY, context=b"run/v-1")
+    with (tmp_path / "run" / "v-1").open("r+b") as file:
+        file.write(bytes(4096))
+    assert load(frame)["word"] == "verified"
