@@ -1,6 +1,6 @@
 """The edges of a program, from both ends, and sets of them.
 
-In: the compressed rows of a `Program`. Out: who reads a value, and sets from which edges are taken out.
+In: the compressed rows of a `Program`. Out: who reads a value, and sets of edges.
 Must not know what a task does.
 """
 
@@ -57,11 +57,11 @@ def view(ids: Any) -> memoryview:
 
 
 class EdgeSet:
-    """Edges in compressed rows, taken out one by one; taking one twice is the same as once.
+    """Edges in compressed rows, taken out and put back one by one; taking one twice is the same as once.
 
     A set, not a counter: a completion that is delivered twice must not stand for two inputs.
     One byte an edge; each row remembers where its first edge left is, so a row is looked through once
-    in all, however wide it is.
+    in all, however wide it is, as long as nothing is put back.
     """
 
     __slots__ = ("_first", "_left", "_stops")
@@ -79,6 +79,11 @@ class EdgeSet:
             first = self._left.find(1, position, stop)
             self._first[row] = first = stop if first < 0 else first
         return first == stop
+
+    def put(self, row: int, position: int) -> None:
+        """Put an edge back into its row; one that was not taken out stays where it is."""
+        self._left[position] = 1
+        self._first[row] = min(self._first[row], position)
 
     def __contains__(self, position: int) -> bool:
         """Whether an edge has not been taken out."""

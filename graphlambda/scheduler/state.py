@@ -1,24 +1,32 @@
 """What has been done and what may be done next: a pure state machine over a program.
 
-In: a `Program`, priorities, and the news that a task was started, committed or given back. Out: the tasks
-to run next and the values that nobody will read again. Must not know time, the network or a store.
+In: a `Program`, priorities, and the news that a task was started, committed or given back, or that a value is
+lost. Out: the tasks to run next and the values that nobody will read again. Must not know time, the network or a
+store.
 
     waiting ──last input committed──▶ ready ──take──▶ running ──commit──▶ done
-                                        ▲                │
-                                        └───give_back────┘
+       ▲                                ▲                │                  │
+       │                                └───give_back────┘                  │
+       └──────────────────────────────lose──────────────────────────────────┘
+
+Two sets of edges tell everything: one is *missing* as long as its value is not committed, and *unread* as long as its
+reader is not.
 """
 
 from __future__ import annotations
 
 import itertools
 from enum import IntEnum
-from heapq import heappop, heappush
-from typing import NamedTuple
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from graphlambda.compiler.program import Ids, Program, flat
 from graphlambda.scheduler.edges import EdgeSet, readers, view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TaskState(IntEnum):
@@ -41,7 +49,7 @@ class Commit(NamedTuple):
 
 
 class RunState:
-    """The state of every task of one run. First writer wins: a task is committed once."""
+    """The state of every task of one run. First writer wins: a task is committed once, until its value is lost."""
 
     __slots__ = (
         "_by_rank", "_edge_starts", "_inputs", "_missing", "_output", "_positions", "_queues", "_rank", "_readers",
@@ -148,9 +156,72 @@ class RunState:
         """Commit a task's value; return what follows, or None if it was committed before."""
         if self._states[task] == TaskState.DONE:
             return None
+        was_ready = self._states[task] == TaskState.READY  # a late reply, after the task was given back
         self._states[task] = TaskState.DONE
+        if was_ready:
+            self._requeue({self._table_of[task]})
         self.done += 1
         return Commit(self._arrive(task), self._release(task))
+
+    def lose(self, values: Iterable[int]) -> list[int]:
+        """Take back the commits of values that are gone, and of what their tasks need and was released meanwhile.
+
+        Returns the tasks that run again. What is not committed, or nobody needs any more, is passed over.
+        """
+        lost = [
+            value for value in dict.fromkeys(values) if self._is_there(value) and not self._is_over(value)
+        ]
+        for task in lost:
+            self._states[task] = TaskState.WAITING
+        for task in lost:  # `lost` grows while we look
+            for edge in range(self._edge_starts[task], self._edge_starts[task + 1]):
+                value = self._inputs[edge]
+                if self._is_there(value) and self._is_over(value):
+                    self._states[value] = TaskState.WAITING
+                    lost.append(value)
+                self._unread.put(value, self._positions[edge])
+        self.done -= len(lost)
+        self._leave(lost)
+        for task in lost:
+            if self._missing.empty(task):
+                self._enqueue(task)
+        return lost
+
+    def _is_there(self, value: int) -> bool:
+        """Whether a task's value is committed."""
+        return value < self.tasks and self._states[value] == TaskState.DONE
+
+    def _is_held(self, value: int) -> bool:
+        """Whether a value whose last reader is done is to be let go: one that is lost is not there to be."""
+        return not self._output[value] and (value >= self.tasks or self._states[value] == TaskState.DONE)
+
+    def _is_over(self, value: int) -> bool:
+        """Whether nobody will read a value again."""
+        return not self._output[value] and self._unread.empty(value)
+
+    def _leave(self, values: Iterable[int]) -> None:
+        """Put the edges of values that are not there any more back into their readers' rows; who is ready waits."""
+        tables = set()
+        for value in values:
+            for position in range(self._readers[value], self._readers[value + 1]):
+                task = self._reading[position]
+                self._missing.put(task, self._reading_edges[position])
+                if self._states[task] == TaskState.READY:
+                    self._states[task] = TaskState.WAITING
+                    tables.add(self._table_of[task])
+        self._requeue(tables)
+
+    def _requeue(self, tables: Iterable[int]) -> None:
+        """Take out of the queues of some tables what is not ready any more."""
+        for table in tables:
+            left = [
+                rank
+                for rank in self._queues.pop(table)
+                if self._states[self._by_rank[rank]] == TaskState.READY
+            ]
+            if left:
+                heapify(left)
+                self._queues[table] = left
 
     def inputs(self, task: int) -> list[int]:
         """Return the values that a task needs, each once, ascending."""
@@ -172,9 +243,9 @@ class RunState:
 
     def _release(self, task: int) -> list[int]:
         """Take the edges that a done task read through; return the values that nobody will read again."""
-        released = [] if self._output[task] or not self._unread.empty(task) else [task]
+        released = [task] if self._is_over(task) else []
         for edge in range(self._edge_starts[task], self._edge_starts[task + 1]):
             value = self._inputs[edge]
-            if self._unread.take(value, self._positions[edge]) and not self._output[value]:
+            if self._unread.take(value, self._positions[edge]) and self._is_held(value):
                 released.append(value)
         return released

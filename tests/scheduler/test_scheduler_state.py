@@ -135,3 +135,148 @@ def test_a_wide_fan_in_is_looked_through_once(width: int) -> None:
     for task in reversed(state.take(0, width)):
         state.commit(task)
     assert state.take(1, 1) == [width]
+
+
+# ---- loss ------------------------------------------------------------------------------------------------------
+
+
+def committed(program: Program, *tasks: int) -> RunState:
+    """Return the state in which these tasks are done and no other was started."""
+    state = state_of(program)
+    for task in tasks:
+        assert task in state.take(int(program.table_of[task]), 1)
+        state.commit(task)
+    return state
+
+
+CHAIN = program_of([("f",), ("g", Input(0)), ("h", Input(1)), ("i", Input(2))], [3])
+
+
+def test_a_lost_value_is_made_again_with_what_it_needs_and_was_released_meanwhile() -> None:
+    state = committed(CHAIN, 0, 1, 2)
+    assert state.lose([2]) == [2, 1, 0]
+    assert (state.done, [state.state(t) for t in range(4)]) == (0, [1, 0, 0, 0])
+    assert [take_any(state), state.commit(0)] == [[0], Commit(ready=[1], released=[])]
+    assert [take_any(state), state.commit(1)] == [[1], Commit(ready=[2], released=[0])]
+
+
+def test_what_a_lost_value_needs_and_is_still_there_is_not_made_again() -> None:
+    program = program_of([("f",), ("g", Input(0)), ("h", Gather([0, 1]))], [2])
+    state = committed(program, 0, 1)
+    assert state.lose([1]) == [1]
+    assert (take_any(state), state.state(2)) == ([1], TaskState.WAITING)
+    assert state.commit(1) == Commit(ready=[2], released=[])
+
+
+def test_a_lost_output_is_made_again() -> None:
+    state = committed(program_of([("f", Input(1))], [0], data=[7]), 0)
+    assert (state.finished, state.lose([0]), state.finished) == (True, [0], False)
+    assert [take_any(state), state.commit(0)] == [[0], Commit(ready=[], released=[1])]
+
+
+def test_what_nobody_needs_is_not_made_again_nor_what_is_not_there() -> None:
+    state = committed(CHAIN, 0, 1)
+    assert state.lose([0, 2, 3]) == []
+    assert (state.done, state.lose([1, 1]), state.lose([1])) == (2, [1, 0], [])
+
+
+def test_a_ready_reader_waits_again_and_a_running_one_may_still_commit() -> None:
+    program = program_of([("f",), ("g", Input(0)), ("g", Input(0)), ("h", Gather([1, 2]))], [3])
+    state = committed(program, 0)
+    assert state.take(1, 1) == [1]
+    assert state.lose([0]) == [0]
+    assert (state.ready(1), state.state(2), state.next_table()) == (0, TaskState.WAITING, 0)
+    assert state.commit(1) == Commit(ready=[], released=[])
+    state.give_back(2)
+    assert [take_any(state), state.commit(0)] == [[0], Commit(ready=[2], released=[])]
+    assert [take_any(state), state.commit(2)] == [[2], Commit(ready=[3], released=[0])]
+
+
+def test_a_lost_value_whose_last_reader_has_committed_is_let_go_at_once() -> None:
+    state = committed(CHAIN, 0)
+    assert [take_any(state), state.lose([0])] == [[1], [0]]
+    assert state.commit(1) == Commit(ready=[2], released=[])
+    assert [state.take(0, 1), state.commit(0)] == [[0], Commit(ready=[], released=[0])]
+
+
+def test_a_late_reply_of_a_task_that_was_given_back_takes_it_out_of_its_queue() -> None:
+    state = state_of(CHAIN)
+    assert take_any(state) == [0]
+    state.give_back(0)
+    assert (state.commit(0), state.ready(0)) == (Commit(ready=[1], released=[]), 0)
+
+
+class Losing:
+    """A state and a store that forgets values, which only their readers find out; checks every step."""
+
+    def __init__(self, program: Program, seed: int) -> None:
+        self.program = program
+        self.state = RunState(program, ranks(program.edges))
+        self.chance = random.Random(seed)
+        self.there: set[int] = set(range(program.task_count, program.task_count + len(program.data)))
+        self.committed: set[int] = set()
+        self.running: list[int] = []
+        self.evictions = 3 * program.task_count
+
+    def step(self) -> None:
+        """Evict, start, and end something, or not."""
+        if self.evictions and self.chance.random() < 0.3:
+            self.evictions -= 1
+            self.there -= set(self.chance.sample(sorted(self.there), min(1, len(self.there))))
+        table = self.state.next_table()
+        if table is not None and self.chance.random() < 0.7:
+            taken = self.state.take(table, self.chance.randint(1, 3))
+            self.running += taken + self.state.follow(taken, 2)
+        if self.running:
+            self.end(self.running.pop(self.chance.randrange(len(self.running))))
+        elif table is None and self.state.finished:
+            self.lose(set(self.state.outputs - self.there))
+
+    def end(self, task: int) -> None:
+        """Commit a running task if it can read its inputs; else tell what it could not read."""
+        gone = set(self.program.edges.of(task).tolist()) - self.there
+        if gone or self.chance.random() < 0.1:
+            self.lose(gone)
+            self.state.give_back(task)
+            return
+        commit = self.state.commit(task)
+        assert (commit is None) == (task in self.committed)
+        if commit is not None:
+            self.committed.add(task)
+            self.there.add(task)
+            assert set(commit.released) == {
+                v for v in self.over() if v in {task, *self.program.edges.of(task)}
+            }
+            self.there -= set(commit.released)
+
+    def lose(self, gone: set[int]) -> None:
+        """Lose values; data objects are stored again."""
+        data = {value for value in gone if value >= self.program.task_count}
+        self.there |= data
+        again = self.state.lose(sorted(gone - data))
+        assert self.committed.issuperset(again)
+        assert len(set(again)) == len(again)
+        self.committed -= set(again)
+        self.there -= set(again)
+        assert gone.isdisjoint(self.committed)
+
+    def over(self) -> set[int]:
+        """Return the values whose readers are all committed, and that are no outputs."""
+        program = self.program
+        needed = {
+            int(v) for t in range(program.task_count) if t not in self.committed for v in program.edges.of(t)
+        }
+        everything = self.committed | set(range(program.task_count, program.task_count + len(program.data)))
+        return everything - needed - self.state.outputs
+
+
+@given(programs(), st.integers(0, 2**32))
+def test_a_run_whose_store_forgets_ends_with_every_output(program: Program, seed: int) -> None:
+    run = Losing(program, seed)
+    for _ in range(400 * (program.task_count + 1)):
+        if run.state.finished and run.state.outputs <= run.there:
+            break
+        run.step()
+        assert run.state.done == len(run.committed)
+    assert run.state.finished
+    assert run.state.outputs <= run.there
