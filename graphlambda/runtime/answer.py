@@ -23,12 +23,15 @@ from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, se
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeAlias
 
     from .environment import Environment
     from .frame import Dumps
     from .inputs import Binding
+    from .values import Client
+
+    Clients: TypeAlias = Callable[[Mapping[str, Any]], Client]
 
 FULL_ERRORS = 16
 """How many errors of one reply come with their exception and frames."""
@@ -37,14 +40,16 @@ ERROR_BYTES = 256 * 1024
 """The largest frame of an exception that goes home."""
 
 
-def answer(request: Mapping[str, Any], environment: Environment) -> dict[str, Any]:
-    """Run the tasks of a request and return the reply, as JSON-like data.
+def answer(
+    request: Mapping[str, Any], environment: Environment, clients: Clients = client_of
+) -> dict[str, Any]:
+    """Run the tasks of a request and return the reply, as JSON-like data; `clients` makes the store's client.
 
     Raises:
         FrameError: the batch is damaged, or belongs to another run.
         ValueStoreError: the batch cannot be read.
     """
-    invocation = Invocation(request, environment)
+    invocation = Invocation(request, environment, clients)
     with environment.capture:
         invocation.run()
     cold, environment.cold = environment.cold, False
@@ -54,7 +59,7 @@ def answer(request: Mapping[str, Any], environment: Environment) -> dict[str, An
 class Invocation:
     """One request, opened."""
 
-    def __init__(self, request: Mapping[str, Any], environment: Environment) -> None:
+    def __init__(self, request: Mapping[str, Any], environment: Environment, clients: Clients) -> None:
         if request["v"] != VERSION:
             raise FrameError(
                 f"a request of version {request['v']} to a function of version {VERSION}: deploy again"
@@ -67,7 +72,7 @@ class Invocation:
         self._environment = environment
         self._run: str = request["run"]
         self._keys = {run: a2b_base64(key) for run, key in request["keys"].items()}
-        self._client = client_of(request["store"])
+        self._client = clients(request["store"])
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])

@@ -11,7 +11,7 @@ from .faults import ValueStoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Protocol
 
     from .frame import Buffer
@@ -39,7 +39,7 @@ LEASE_S = 10.0
 _KINDS = {"file": (".files", "FileClient")}
 
 
-def client_of(spec: dict[str, Any]) -> Client:
+def client_of(spec: Mapping[str, Any]) -> Client:
     """Return a client for what a request calls its store.
 
     Raises:

@@ -1,0 +1,157 @@
+"""A scenario of chaos: a graph, how it is run, and what goes wrong meanwhile; all of it drawn from one seed.
+
+In: a seed. Out: a frozen `Scenario`, which is all that is needed to repeat it. Must not run anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import TYPE_CHECKING
+
+from graphlambda.errors import (
+    AuthenticationError,
+    EnvironmentLostError,
+    InvokeError,
+    OutOfMemoryError,
+    StoreError,
+    ThrottledError,
+    TimedOutError,
+)
+from graphlambda.testing.chaos_graphs import SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Fault(StrEnum):
+    """What befalls one invocation."""
+
+    NONE = "nothing"
+    KILLED_BEFORE = "environment killed before its work"
+    KILLED_DURING = "environment killed within its batch"
+    KILLED_AFTER = "environment killed after its values were stored"
+    RESET_BEFORE = "connection reset before the request was sent"
+    RESET_AFTER = "connection reset while the function works on"
+    SILENT = "reply lost"
+    LATE = "reply minutes late"
+    DUPLICATED = "request delivered twice"
+    DOUBLED = "outcomes told twice"
+    SHORTENED = "half of the outcomes missing"
+    THROTTLED = "throttled"
+    NOT_READY = "function not ready"
+    UNAVAILABLE = "Lambda's own failure"
+    READS_FAIL = "store fails to read"
+    WRITES_FAIL = "store fails to write"
+    DISK_FULL = "no room in the store"
+    EVICTED = "value evicted"
+    FLIPPED_IN_STORE = "bit flipped on the way from the store"
+    CUT_IN_STORE = "frame truncated on the way from the store"
+    FLIPPED_IN_REPLY = "bit flipped in the reply"
+    CUT_REPLY = "reply truncated"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "function timed out"
+    EXPIRED = "credentials expired"
+    CLIENT_STORE = "store fails the client"
+    SLOW_STORE = "store answers the client minutes late"
+
+
+BEYOND: Mapping[Fault, type[Exception]] = {
+    Fault.KILLED_BEFORE: EnvironmentLostError,
+    Fault.KILLED_DURING: EnvironmentLostError,
+    Fault.KILLED_AFTER: EnvironmentLostError,
+    Fault.RESET_BEFORE: InvokeError,
+    Fault.RESET_AFTER: InvokeError,
+    Fault.SILENT: EnvironmentLostError,
+    Fault.SHORTENED: EnvironmentLostError,
+    Fault.THROTTLED: ThrottledError,
+    Fault.NOT_READY: InvokeError,
+    Fault.UNAVAILABLE: InvokeError,
+    Fault.READS_FAIL: StoreError,
+    Fault.WRITES_FAIL: StoreError,
+    Fault.DISK_FULL: StoreError,
+}
+"""What a run may end with where a task suffers more than `BEARABLE` faults. Fewer of these never end a run."""
+
+AT_ONCE: Mapping[Fault, type[Exception]] = {
+    Fault.EVICTED: StoreError,
+    Fault.FLIPPED_IN_STORE: AuthenticationError,
+    Fault.CUT_IN_STORE: AuthenticationError,
+    Fault.FLIPPED_IN_REPLY: AuthenticationError,
+    Fault.CUT_REPLY: InvokeError,
+    Fault.OUT_OF_MEMORY: OutOfMemoryError,
+    Fault.TIMED_OUT: TimedOutError,
+    Fault.EXPIRED: InvokeError,
+    Fault.CLIENT_STORE: StoreError,
+    Fault.SLOW_STORE: StoreError,
+}
+"""What a run may end with at the first fault of these; each also counts as an attempt beside what is in `BEYOND`."""
+
+HARMLESS = frozenset({Fault.LATE, Fault.DUPLICATED, Fault.DOUBLED})
+"""What no run ends with, however often it happens."""
+
+BEARABLE = 2
+"""Faults that any task bears, whatever they are: the third attempt is the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One run under faults; `scenario(seed)` gives it again."""
+
+    seed: int
+    shape: str
+    """Of the graph, one of `chaos_graphs.SHAPES`."""
+
+    tasks: int
+    """That compute something; picks of parts come on top."""
+
+    concurrency: int
+    batch: int | None
+    """Tasks of an invocation, as `Limits.batch`."""
+
+    inline_bytes: int
+    """As `Limits.inline_bytes`: 0 sends every value through the store."""
+
+    faults: tuple[Fault, ...]
+    """What may befall an invocation, each as likely."""
+
+    rate: float
+    """The share of invocations that something befalls."""
+
+    most: int
+    """Faults that one task suffers, at most."""
+
+    storm_s: tuple[float, float]
+    """From when to when every invocation is throttled, in seconds of the run."""
+
+    @property
+    def ends(self) -> frozenset[type[Exception]]:
+        """The errors that this run may end with; without any, it must give its values."""
+        beyond = BEYOND if self.most > BEARABLE or AT_ONCE.keys() & set(self.faults) else {}
+        return frozenset(error for fault, error in {**beyond, **AT_ONCE}.items() if fault in self.faults)
+
+
+def scenario(seed: int) -> Scenario:
+    """Draw the scenario of a seed: of ten, seven are bearable, two are not, and in one a single fault may end it."""
+    random = Random(seed)
+    kind = seed % 10
+    most = BEARABLE if kind < 8 else 99
+    bearable = sorted({*BEYOND, *HARMLESS})
+    faults = random.sample(bearable, random.randint(1, len(bearable)))
+    if kind == 7:
+        faults = [random.choice(sorted(AT_ONCE)), *faults[:2]]
+    start_s = random.uniform(0, 20)
+    stormy = Fault.THROTTLED in faults
+    return Scenario(
+        seed=seed,
+        shape=random.choice(SHAPES),
+        tasks=random.randint(1, 40),
+        concurrency=random.choice((1, 2, 4, 16)),
+        batch=random.choice((None, None, 1, 3, 50)),
+        inline_bytes=random.choice((0, 200, 65_536)),
+        faults=tuple(faults),
+        rate=random.choice((0.05, 0.2, 0.5)) if most == BEARABLE else random.choice((0.3, 0.9)),
+        most=most,
+        storm_s=(start_s, start_s + random.uniform(0, 200)) if stormy else (0.0, 0.0),
+    )

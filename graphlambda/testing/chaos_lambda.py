@@ -1,0 +1,286 @@
+"""A Lambda in which things go wrong: an invoker whose environments are this process's own, run by our runtime.
+
+In: operations, a scenario. Out: replies, refusals, broken connections; and a ledger of what truly happened. An
+environment goes on after its connection was cut, as Lambda's do. Must not break what our code promises to itself:
+only what a network, an account or a machine may do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.runtime.answer import answer
+from graphlambda.runtime.environment import Environment
+from graphlambda.runtime.faults import FaultError
+from graphlambda.scheduler.events import InvocationStarted
+from graphlambda.testing.chaos import BEYOND, Fault
+from graphlambda.testing.chaos_store import TroubledClient
+from graphlambda.testing.invokers import doubled, function_error, halved, refusal, reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from random import Random
+
+    from graphlambda.scheduler.events import Event
+    from graphlambda.scheduler.invoke import Reply
+    from graphlambda.store.base import Store
+    from graphlambda.testing.chaos import Scenario
+
+FUNCTION_S = 900.0
+"""The timeout of every function."""
+
+REASONS = (
+    "ConcurrentInvocationLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded",
+    "FunctionInvocationRateLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded",
+    "ConcurrentSnapshotCreateLimitExceeded",
+)  # fmt: skip
+
+_NOT_READY = (
+    (409, "ResourceConflictException"),
+    (502, "ResourceNotReadyException"),
+    (502, "ENILimitReachedException"),
+)
+_UNAVAILABLE = (500, 502, 503, 504)
+_DEAD = function_error("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: segfault")
+_SLOW = frozenset({Fault.LATE, Fault.RESET_AFTER, Fault.SILENT})
+_KILLED = frozenset({Fault.KILLED_BEFORE, Fault.KILLED_DURING, Fault.KILLED_AFTER})
+
+
+class DiedError(Exception):
+    """An environment is dead: no further task of its batch is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One call of an operation for one task."""
+
+    start_s: float
+    end_s: float
+    """When its environment was done with the batch, or dead."""
+
+    duplicate: bool
+    """Whether Lambda itself delivered the request once more."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What truly happened, as nobody inside a run can know it."""
+
+    faults: Counter[Fault] = field(default_factory=Counter)
+    invocations: int = 0
+    executions: defaultdict[int, list[Execution]] = field(default_factory=lambda: defaultdict(list))
+    """By the number that a task of `chaos_graphs` carries."""
+
+    calls: int = 0
+    """Of operations, whatever they made."""
+
+    def side_by_side(self) -> int:
+        """Return how many executions began while one of the same task went on that Lambda had not itself doubled."""
+        return sum(
+            any(one.start_s < other.start_s < one.end_s for one in executions)
+            for each in self.executions.values()
+            for executions in [[one for one in each if not one.duplicate]]
+            for other in executions
+        )
+
+
+class ChaosLambda:
+    """An `Invoker`; also a listener, since only that tells which tasks an invocation has."""
+
+    def __init__(
+        self,
+        operations: Mapping[
+            str, Callable[..., Any]
+        ],  # by function: it has its operation's id, and a `+` if larger
+        maker: Callable[[Any], int | None],
+        scenario: Scenario,
+        random: Random,
+        store: Store,
+        run: str,
+    ) -> None:
+        self.ledger = Ledger()
+        self.closed = False
+        self._operations = operations
+        self._maker = maker
+        self._scenario = scenario
+        self._random = random
+        self._store = store
+        self._run = run
+        self._suffered: Counter[int] = Counter()
+        self._tasks: tuple[int, ...] = ()
+        self._warm: defaultdict[str, list[Environment]] = defaultdict(list)
+        self._working: set[asyncio.Task[Reply]] = set()
+        self._written: list[str] = []
+        self._calls_left = 0
+        self._made: list[int] = []
+
+    def __call__(self, event: Event) -> None:
+        """Note the tasks of the invocation that is sent next."""
+        if isinstance(event, InvocationStarted):
+            self._tasks = event.tasks
+
+    async def close(self) -> None:
+        """Take no more requests; environments go on with theirs."""
+        self.closed = True
+
+    @property
+    def working(self) -> int:
+        """Environments that have a request."""
+        return len(self._working)
+
+    async def rest(self) -> None:
+        """Return when no environment works any more."""
+        await asyncio.gather(*self._working, return_exceptions=True)
+
+    async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
+        """Return a reply, or what stands in its place."""
+        fault = self._befalls(self._tasks)
+        self.ledger.invocations += 1
+        if fault is not Fault.NONE:
+            self.ledger.faults[fault] += 1
+        await asyncio.sleep(self._random.uniform(0.001, 0.02))
+        if refused := self._refused(fault):
+            return refused
+        if fault is Fault.RESET_BEFORE:
+            raise ConnectionResetError("the connection was reset before anything was sent")
+        working = self._begun(function, payload, fault)
+        if fault is Fault.RESET_AFTER:
+            await asyncio.sleep(self._random.uniform(0, 2))
+            raise ConnectionResetError("the connection was reset by the peer")
+        if fault is Fault.SILENT:
+            await asyncio.sleep(timeout_s)
+            raise TimeoutError(f"no answer in {timeout_s:g} s")
+        if fault is Fault.DUPLICATED:
+            self._begun(function, payload, Fault.NONE, duplicate=True)
+        return self._changed(fault, await asyncio.shield(working))
+
+    # ---- what goes wrong ---------------------------------------------------------------------------------
+
+    def _befalls(self, tasks: tuple[int, ...]) -> Fault:
+        """Draw what befalls an invocation; nothing once one of its tasks has suffered enough."""
+        scenario, random = self._scenario, self._random
+        start_s, end_s = scenario.storm_s
+        if start_s <= asyncio.get_running_loop().time() < end_s:
+            return Fault.THROTTLED
+        if random.random() >= scenario.rate:
+            return Fault.NONE
+        fault = random.choice(scenario.faults)
+        if fault in BEYOND:
+            if any(self._suffered[task] >= scenario.most for task in tasks):
+                return Fault.NONE
+            self._suffered.update(tasks)
+        return fault
+
+    def _refused(self, fault: Fault) -> Reply | None:
+        random = self._random
+        match fault:
+            case Fault.THROTTLED:
+                retry_after_s = random.choice((0.0, 0.0, 1.0))
+                return refusal(429, "TooManyRequestsException", random.choice(REASONS), retry_after_s)
+            case Fault.NOT_READY:
+                return refusal(*random.choice(_NOT_READY))
+            case Fault.UNAVAILABLE:
+                return refusal(random.choice(_UNAVAILABLE), "ServiceException")
+            case Fault.EXPIRED:
+                return refusal(403, "ExpiredTokenException")
+        return None
+
+    def _changed(self, fault: Fault, told: Reply) -> Reply:
+        if told.function_error:
+            return told
+        match fault:
+            case Fault.DOUBLED:
+                return doubled(told)
+            case Fault.SHORTENED:
+                return halved(told)
+            case Fault.CUT_REPLY:
+                return reply(told.payload[: self._random.randrange(len(told.payload))])
+            case Fault.FLIPPED_IN_REPLY:
+                return self._flipped(told)
+        return told
+
+    def _flipped(self, told: Reply) -> Reply:
+        """Flip one bit of a value that rides in a reply, if one does."""
+        body = json.loads(told.payload)
+        frames = bytearray(b64decode(body["inline"]))
+        if frames:
+            frames[self._random.randrange(len(frames))] ^= 1 << self._random.randrange(8)
+            body["inline"] = b64encode(frames).decode()
+        return reply(json.dumps(body).encode())
+
+    # ---- environments ------------------------------------------------------------------------------------
+
+    def _begun(
+        self, function: str, payload: bytes, fault: Fault, *, duplicate: bool = False
+    ) -> asyncio.Task[Reply]:
+        """Let an environment work on a request, whatever becomes of the connection."""
+        working = asyncio.get_running_loop().create_task(
+            self._worked(function, payload, fault, duplicate=duplicate)
+        )
+        self._working.add(working)
+        working.add_done_callback(self._working.discard)
+        return working
+
+    async def _worked(self, function: str, payload: bytes, fault: Fault, *, duplicate: bool) -> Reply:
+        """Return an environment's reply, or how Lambda tells of its end."""
+        random, loop = self._random, asyncio.get_running_loop()
+        start_s = loop.time()
+        await asyncio.sleep(random.uniform(0, 0.05))
+        if fault is Fault.KILLED_BEFORE:
+            return _DEAD
+        if fault is Fault.OUT_OF_MEMORY:
+            return function_error("Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited: signal: killed")
+        if fault is Fault.TIMED_OUT:
+            await asyncio.sleep(FUNCTION_S)
+            return function_error(
+                "Sandbox.Timedout", f"RequestId: 1 Error: Task timed out after {FUNCTION_S:.2f} seconds"
+            )
+        rest_s = random.uniform(30, 800) if fault in _SLOW else random.expovariate(5)
+        task_s = random.uniform(0.0005, 0.3)
+        told = self._answered(function, payload, fault, task_s)
+        for number in self._made:
+            happened = Execution(start_s, loop.time() + rest_s, duplicate)
+            self.ledger.executions[number].append(happened)
+        await asyncio.sleep(rest_s)
+        return _DEAD if fault in _KILLED else told
+
+    def _answered(self, function: str, payload: bytes, fault: Fault, task_s: float) -> Reply:
+        """Run a request here and now; `self._made` then holds the tasks that were executed."""
+        request = json.loads(payload)
+        self._made = []
+        self._calls_left = self._random.randrange(3) if fault is Fault.KILLED_DURING else 10**9
+        if fault is Fault.EVICTED and self._written:
+            self._store.delete(self._run, [self._random.choice(self._written)])
+        environments = self._warm[function]
+        environment = environments.pop() if environments else self._environment(function)
+        clients = partial(TroubledClient, fault=fault, written=self._written)
+        try:
+            body = answer(request, environment, clients)
+        except FaultError as error:
+            return function_error(type(error).__name__, str(error))
+        if fault not in _KILLED:
+            environments.append(environment)
+        body["seconds"] = [task_s] * len(body["tasks"])  # not how fast this machine is
+        return reply(json.dumps(body).encode())
+
+    def _environment(self, function: str) -> Environment:
+        operation_id = function.rstrip("+")
+        operation = self._operations[operation_id]
+
+        def called(*arguments: Any) -> Any:
+            if self._calls_left == 0:
+                raise DiedError
+            self._calls_left -= 1
+            made = operation(*arguments)
+            self.ledger.calls += 1
+            if (number := self._maker(made)) is not None:
+                self._made.append(number)
+            return made
+
+        return Environment(function, operation_id, lambda: called)
