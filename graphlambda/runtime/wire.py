@@ -43,12 +43,12 @@ Reply::
      "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                         "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
      "errors": {"18": {                    # of tasks that failed
-          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
+          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "damaged" | "authentication"
                   | "unshippable" | "unpacking",
           "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
           "module": "…",                      # of missing_module only
           "path": "…",                        # of missing_path only
-          "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
+          "run": "…", "name": "v-17",         # of lost and damaged only: which value
           "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
           "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}}
 
