@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import graphlambda.runtime
+from graphlambda.compiler import called_operations
 from graphlambda.config import SAFE, environment
 from graphlambda.deployer import Deployment, Settings, deploy
 from graphlambda.errors import TargetError, TargetWarning
@@ -38,15 +39,10 @@ def target_of(config: Config) -> Target:
     return managed_target(config.architecture)
 
 
-def operations_of(program: Program) -> tuple[Operation, ...]:
-    """Return the operations of a program, each once, in order."""
-    return tuple({table.operation.id: table.operation for table in program.tables}.values())
-
-
 def with_requirements(program: Program, config: Config) -> Program:
     """Return a program that also says what each operation needs, as far as evidence tells before it is built."""
     needs = foreseen(
-        operations_of(program),
+        called_operations(program),
         read_installed(),
         target_of(config),
         Cache(config.cache_dir),

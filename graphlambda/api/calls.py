@@ -14,7 +14,7 @@ from graphlambda.api.leaving import leave, refuse_secrets
 from graphlambda.api.program import Program
 from graphlambda.api.session import Session, session_of
 from graphlambda.api.told import progress_of
-from graphlambda.compiler import compile_collections, compile_graph, kept_modules
+from graphlambda.compiler import called_operations, compile_collections, compile_graph, kept_modules
 from graphlambda.compiler import program as compiled
 from graphlambda.compiler.read import callbacks_told, collections_in, meta_of, rebuilt, register
 from graphlambda.report import close
@@ -133,7 +133,7 @@ def _values(
 
 def _deployed(program: compiled.Program, session: Session, display: Display) -> Deployment:
     wanted = building.settings_of(session.config)
-    return building.functions_of(building.operations_of(program), session, wanted, display.built)
+    return building.functions_of(called_operations(program), session, wanted, display.built)
 
 
 def _report(summary: Summary, session: Session) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphlambda.api import building
+from graphlambda.compiler import called_operations
 from graphlambda.config import SAFE
 from graphlambda.packager import read_installed
 from graphlambda.packager.cache import Cache
@@ -26,7 +27,7 @@ def explain(program: Program, config: Config) -> Explanation:
     Raises:
         PackageError: an artifact cannot be built.
     """
-    operations = building.operations_of(program)
+    operations = called_operations(program)
     artifacts = building.artifacts_of(operations, config)
     reasons = {
         operation.id: reasons_of(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import cloudpickle
 
 from graphlambda import config as settings
-from graphlambda.api.building import operations_of
 from graphlambda.api.explain import explain
 from graphlambda.api.leaving import refuse_any_secret
 from graphlambda.compiler import program as compiled
+from graphlambda.compiler.listing import listed
 from graphlambda.errors import ProgramFileError
 from graphlambda.store.keys import SealError, open_sealed, root_key, seal
 
@@ -35,11 +35,13 @@ class Program(compiled.Program):
         """Return a compiled program as a user holds it."""
         return cls(**{field.name: getattr(program, field.name) for field in fields(compiled.Program)})
 
-    __str__ = compiled.Program.__str__
+    def __str__(self) -> str:
+        """List the operations."""
+        return listed(self)
 
     def __repr__(self) -> str:
         """Say how large it is; `print` shows its operations, and nothing shows its values."""
-        return f"<Program of {self.task_count:,} tasks, {len(operations_of(self))} operations>"
+        return f"<Program of {self.task_count:,} tasks, {len({table.operation.id for table in self.tables})} operations>"
 
     def explain(self, **flags: Any) -> Explanation:
         """Return what each operation is packed with and why; `print` it. Builds what is not in the cache.

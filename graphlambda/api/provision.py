@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphlambda.api.building import functions_of, learn_module, operations_of
+from graphlambda.api.building import functions_of, learn_module
+from graphlambda.compiler import called_operations
 from graphlambda.deployer.apply import silent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Provisioning:
     """Makes twins of one run's functions."""
 
     def __init__(self, program: Program, deployment: Deployment, session: Session) -> None:
-        self._operations = {operation.id: operation for operation in operations_of(program)}
+        self._operations = {operation.id: operation for operation in called_operations(program)}
         self._settings = dict.fromkeys(deployment.functions.values(), deployment.settings)
         self._session = session
         self._grown: Counter[str] = Counter()

@@ -9,8 +9,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.api.building import operations_of
 from graphlambda.api.provision import Provisioning
+from graphlambda.compiler import called_operations
 from graphlambda.compiler.code import locate
 from graphlambda.compiler.constants import dumps
 from graphlambda.compiler.read import process_state
@@ -81,7 +81,7 @@ def ran(
 
 
 def _tally(program: Program, deployment: Deployment, memory_mb: Callable[[str], int]) -> Tally:
-    used = {deployment.functions[operation.id] for operation in operations_of(program)}
+    used = {deployment.functions[operation.id] for operation in called_operations(program)}
     made = used.intersection(deployment.created)
     return Tally(memory_mb, this_target().architecture, made=len(made), reused=len(used) - len(made))
 

@@ -305,19 +305,6 @@ class Program:
         """How many tasks there are."""
         return len(self.table_of)
 
-    def __str__(self) -> str:
-        """List the operations: name, id, tasks, requirements, source."""
-        counts: dict[str, int] = {}
-        for table in self.tables:
-            counts[table.operation.id] = counts.get(table.operation.id, 0) + len(table.tasks)
-        operations = {table.operation.id: table.operation for table in self.tables}
-        lines = [f"Program: {self.task_count:,} tasks, {len(operations)} operations"]
-        for number, operation in operations.items():
-            needs = ", ".join(self.requirements.get(number, ())) or "nothing but Python"
-            lines += ["", f"{operation.name}  {number[:12]}  {counts[number]:,} tasks  needs {needs}"]
-            lines += [f"    {line}".rstrip() for line in operation.source.splitlines()]
-        return "\n".join(lines)
-
     def bindings(self, task: int) -> tuple[Binding, ...]:
         """Return what `task` binds to each port of its operation."""
         return self.tables[int(self.table_of[task])].row(int(self.row_of[task]))

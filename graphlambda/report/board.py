@@ -15,7 +15,6 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunStarted,
     TasksDone,
-    TaskUndone,
 )
 
 
@@ -90,8 +89,6 @@ class Board:
                 self._in_flight += 1
             case InvocationEnded():
                 self._in_flight -= 1
-            case TaskUndone():
-                self._done[event.operation] -= 1
             case RunStarted():
                 self._start(event)
             case _:

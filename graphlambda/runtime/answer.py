@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from binascii import a2b_base64, b2a_base64
+from functools import partial
 from itertools import product
 
 from .failures import carry_causes, describe, describe_briefly, dumps_in_parts, is_like, leave_causes
@@ -18,6 +19,7 @@ from .iterators import materialised
 from .memory import peak_mb
 from .modules import modules_of
 from .outcomes import Outcomes
+from .parts import LeftError, Parts
 from .values import client_of
 from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, settings_name, value_name
 
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from .environment import Environment
-    from .frame import Dumps
-    from .inputs import Binding
+    from .frame import Buffer, Dumps
+    from .inputs import Binding, Ref
     from .values import Client
 
     Clients: TypeAlias = Callable[[Mapping[str, Any]], Client]
@@ -76,30 +78,59 @@ class Invocation:
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])
-        self._tasks, self._columns, inline = load(self._batch)
+        self._tasks, self._columns, inline, picks, self._unsent = load(self._batch)
         self._frames = Frames(self._run, self._keys, self._client, inline)
+        self._parts = Parts(self._tasks, picks, self._frames)
         self._outcomes = Outcomes()
 
     def run(self) -> None:
         """Run all tasks."""
-        for row, task in enumerate(self._tasks):
-            self._run_task(row, task)
+        row = 0
+        for task in self._tasks:
+            if task in self._parts.picks:
+                self._run_task(task, partial(self._picked, task))
+            else:
+                self._run_task(task, partial(self._made, task, row))
+                row += 1
 
     def told(self) -> dict[str, Any]:
         """Return what became of the tasks that were run, as the wire says it."""
         return {**self._outcomes.told(), "peak_mb": peak_mb()}
 
-    def _run_task(self, row: int, task: int) -> None:
+    def _run_task(self, task: int, run: Callable[[], int]) -> None:
+        """Note what becomes of a task; `run` sends its value and returns the bytes of it."""
         outcomes, capture = self._outcomes, self._environment.capture
         start_s, size_bytes = time.perf_counter(), 0
         capture.begin()
         try:
-            size_bytes = self._send(task, self._value(row))
+            size_bytes = run()
+        except LeftError:
+            outcomes.left.append(task)
+            return
         except BaseException as error:  # noqa: BLE001  (whatever a task raises is its outcome: sys.exit(), too)
             outcomes.errors[str(task)] = self._described(task, error)
         outcomes.add(task, start_s, time.perf_counter(), size_bytes)
         if output := capture.take():
             outcomes.outputs[str(task)] = output
+
+    def _made(self, task: int, row: int) -> int:
+        """Run a task; its value is kept for its parts, and sent unless only they are wanted."""
+        value = self._value(row)
+        self._parts.made(task, value)
+        return self._send(task, value, self._request["inline_bytes"])
+
+    def _picked(self, task: int) -> int:
+        """Run a projection; where it fails, the value must be found by whoever tries again."""
+        self._enter_settings()
+        try:
+            value = materialised(self._parts.pick(task))
+            self._parts.made(task, value)
+            return self._send(task, value, self._parts.picks[task][3])
+        except BaseException:
+            self._send_after_all(self._parts.picks[task][1])
+            raise
+        finally:
+            self._parts.done(task)
 
     def _value(self, row: int) -> Any:
         """Call the operation for one task and return what it gave, in a form that can travel."""
@@ -126,17 +157,15 @@ class Invocation:
         sent = self._request["settings"]
         self._environment.state.enter(sent["id"], lambda: load(self._opened(settings_name(sent["id"]), sent)))
 
-    def _send(self, task: int, value: Any) -> int:
+    def _send(self, task: int, value: Any, inline_bytes: int) -> int:
         """Put a value on its road: into the reply where there is room, else into the store; return its bytes."""
-        name, outcomes = value_name(task), self._outcomes
-        parts = encode_parts(
-            value,
-            key=self._keys[self._run],
-            context=context(self._run, name),
-            gmac=self._request["gmac"],
-        )
+        outcomes = self._outcomes
+        if task in self._unsent:
+            outcomes.unsent.append(task)
+            return 0
+        name, parts = self._encoded(task, value)
         size_bytes = size_of(parts)
-        if size_bytes <= min(self._request["inline_bytes"], self._room_bytes):
+        if size_bytes <= min(inline_bytes, self._room_bytes):
             frame = b"".join(parts)
             self._room_bytes -= size_bytes
             self._frames.made(task, frame)
@@ -144,9 +173,32 @@ class Invocation:
         else:
             self._client.write(self._run, name, parts)
             outcomes.stored.append(task)
-        if modules := modules_of(parts):
-            outcomes.modules[str(task)] = modules
         return size_bytes
+
+    def _send_after_all(self, ref: Ref) -> None:
+        """Store a value that its parts were to stand for, if it is one."""
+        if not isinstance(ref, int) or ref not in self._outcomes.unsent:
+            return
+        self._outcomes.unsent.remove(ref)
+        try:
+            name, parts = self._encoded(ref, self._parts.held(ref))
+            self._client.write(self._run, name, parts)
+            self._outcomes.add_stored(ref, size_of(parts))
+        except BaseException as error:  # noqa: BLE001  (as of a task)
+            self._outcomes.errors[str(ref)] = self._described(ref, error)
+
+    def _encoded(self, task: int, value: Any) -> tuple[str, Sequence[Buffer]]:
+        """Return a value's name and the parts of its frame."""
+        name = value_name(task)
+        parts = encode_parts(
+            value,
+            key=self._keys[self._run],
+            context=context(self._run, name),
+            gmac=self._request["gmac"],
+        )
+        if modules := modules_of(parts):
+            self._outcomes.modules[str(task)] = modules
+        return name, parts
 
     def _described(self, task: int, error: BaseException) -> dict[str, Any]:
         if self._full_errors == 0:

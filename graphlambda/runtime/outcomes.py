@@ -18,7 +18,7 @@ class Outcomes:
 
     __slots__ = (
         "_at_s", "_begun_s", "_bytes", "_seconds", "_started_s", "_tasks",
-        "errors", "inline", "modules", "outputs", "stored",
+        "errors", "inline", "left", "modules", "outputs", "stored", "unsent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -29,6 +29,8 @@ class Outcomes:
         self._bytes: list[int] = []
         self.inline: list[bytes] = []
         self.stored: list[int] = []
+        self.unsent: list[int] = []
+        self.left: list[int] = []
         self.modules: dict[str, list[str]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
         self.errors: dict[str, dict[str, Any]] = {}
@@ -40,6 +42,11 @@ class Outcomes:
         self._seconds.append(round(end_s - start_s, 6))
         self._bytes.append(size_bytes)
 
+    def add_stored(self, task: int, size_bytes: int) -> None:
+        """Note that the value of a task that was unsent is stored after all."""
+        self._bytes[self._tasks.index(task)] = size_bytes
+        self.stored.append(task)
+
     def told(self) -> dict[str, Any]:
         """Return all of it."""
         return {
@@ -50,6 +57,8 @@ class Outcomes:
             "bytes": self._bytes,
             "inline": b2a_base64(b"".join(self.inline), newline=False).decode(),
             "stored": self.stored,
+            "unsent": self.unsent,
+            "left": self.left,
             "modules": self.modules,
             "outputs": self.outputs,
             "errors": self.errors,

@@ -16,8 +16,8 @@ Request::
      "settings": {"id": "…", "frame": "<base64>"},     # process state that the client's run carries
      "batch": "<base64>" | {"stored": "b-<n>"}}        # the tasks, as below
 
-`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, columns, inline): tasks is a list of
-task ids, and each of `columns` says for one port what every task binds to it:
+`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, columns, inline, picks, unsent): tasks is a
+list of task ids, and each of `columns` says for one port what every task that is not in `picks` binds to it:
 
     ("c",)              the run constant of that port
     ("l", [value, …])   a literal a task
@@ -26,7 +26,10 @@ task ids, and each of `columns` says for one port what every task binds to it:
     ("m", [binding, …]) of tasks that differ in kind: ("l", value), ("i", ref) or ("g", nested)
 
 A ref is an int (a value of this run) or a pair (run id, int) (a value that another run keeps). `inline`
-maps refs to frames; a ref that is not in it is read from the store.
+maps refs to frames; a ref that is not in it is read from the store. `picks` tells, by task, of projections: which of
+`parts.PICKERS` picks, the ref of what it picks from, the literals by which, and how large the part may be to ride in
+the reply. Our runtime picks, whatever the function's operation is. What a task of `unsent` makes, only projections of
+this batch read.
 
 Reply::
 
@@ -39,16 +42,19 @@ Reply::
      "bytes": [812, 70000, 0],             # of the value's frame
      "inline": "<base64>",                 # the frames that ride in the reply, one after the other
      "stored": [19],                       # tasks whose values were stored instead, under their names
+     "unsent": [],                         # tasks whose values are nowhere: all that is read of them came as parts
+     "left": [],                           # projections that are for another invocation: what they pick from was
+                                           # not made, or picking takes so long that it is work
      "modules": {"17": ["pandas"]},        # what un-pickling a value imports, where anything
      "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                         "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
      "errors": {"18": {                    # of tasks that failed
-          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "damaged" | "authentication"
+          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
                   | "unshippable" | "unpacking",
           "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
           "module": "…",                      # of missing_module only
           "path": "…",                        # of missing_path only
-          "run": "…", "name": "v-17",         # of lost and damaged only: which value
+          "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
           "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
           "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}}
 

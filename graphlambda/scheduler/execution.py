@@ -20,7 +20,7 @@ from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
 from graphlambda.scheduler.tools import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Coroutine, Iterable, Mapping
+    from collections.abc import Container, Coroutine, Mapping
 
     from graphlambda.scheduler.invoke import Reply
     from graphlambda.scheduler.outcomes import Outcome
@@ -46,33 +46,23 @@ class Execution:
         self._state = state
         self._requests = requests
         operations = [table.operation.id for table in tools.program.tables]
-        units = {name: Unit(functions[name], asyncio.Lock(), Durations()) for name in operations}
+        units = {name: Unit(functions.get(name, ""), asyncio.Lock(), Durations()) for name in operations}
         self._units = [units[name] for name in operations]
         self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
-        self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest)
-        self._over: asyncio.Future[None]
+        self._mending = Mending(tools, state, self._units, self._begin, self._rest)
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._coroutines: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._refused_since_s: float | None = None
         self._refusals = 0
         self._resting = False
 
-    async def recover(self, values: Iterable[int], *, damaged: bool) -> bool:
-        """Have those of some values that the store has lost made again by the next `finish`; tell whether there are any.
-
-        Raises what `Losses.mend` raises.
-        """
-        return await self._mending.losses.mend(values, damaged=damaged)
-
     async def finish(self) -> None:
         """Return when every task is committed.
 
-        May be called again after a value was lost. Raises the first error that cannot be mended; what is in
-        flight then is dropped.
+        Raises the first error that cannot be mended; what is in flight then is dropped.
         """
-        self._over = asyncio.get_running_loop().create_future()
-        self._resting = False
         try:
             self._go_on()
             await self._over
@@ -95,11 +85,9 @@ class Execution:
     def _next(self) -> tuple[int, list[int]]:
         """Return the tasks of the next invocation and their table; none where none is ready."""
         state = self._state
-        while self._mending.singles:
-            task = self._mending.singles.popleft()
-            if state.is_runnable(task):
-                return int(self._tools.program.table_of[task]), [task]
-            state.give_back(task)  # one of its inputs was lost meanwhile
+        if self._mending.singles:
+            tasks = [self._mending.singles.popleft()]
+            return self._home(tasks[0]), state.follow(tasks, 0)
         table = state.next_table()
         if table is None:
             return 0, []
@@ -111,7 +99,21 @@ class Execution:
             limit=self._limits.batch,
         )
         tasks = state.take(table, size.tasks)
-        return table, tasks + state.follow(tasks, size.room - len(tasks))
+        if state.is_part(tasks[0]):
+            tasks = self._neighbours(tasks)
+        return self._home(tasks[0]), state.follow(tasks, size.room - len(tasks))
+
+    def _home(self, task: int) -> int:
+        """Return the table whose function runs a task: its own, but for a projection."""
+        return self._state.table(self._state.projections.home(task))
+
+    def _neighbours(self, tasks: list[int]) -> list[int]:
+        """Return those projections that run in the first one's function, and give the others back."""
+        home = self._home(tasks[0])
+        for task in tasks:
+            if self._home(task) != home:
+                self._state.give_back(task)
+        return [task for task in tasks if self._home(task) == home]
 
     async def _invocation(self, table: int, tasks: list[int]) -> None:
         """Send some tasks and settle what comes back."""
@@ -161,7 +163,9 @@ class Execution:
         self._window.grow()
         inside_s = sum(answered.seconds)
         if answered.tasks:
-            self._units[table].durations.add(inside_s / len(answered.tasks), cold=answered.cold)
+            counted = sum(not self._state.is_part(task) for task in answered.tasks)
+            own = table if counted else self._state.table(answered.tasks[0])
+            self._units[own].durations.add(inside_s / (counted or len(answered.tasks)), cold=answered.cold)
         self._overhead.add(max(0.0, seconds - inside_s), cold=answered.cold)
 
     # ---- settling ----------------------------------------------------------------------------------------
@@ -169,31 +173,43 @@ class Execution:
     async def _settle(self, table: int, function: str, tasks: tuple[int, ...], answered: Answered) -> None:
         """Commit what was done, mend what was not."""
         asked = set(tasks)
+        in_pieces = self._in_pieces(answered)
         self._tools.teller.outputs(answered)
-        self._commit(table, asked, answered)
+        self._commit(asked.difference(answered.errors, in_pieces), answered)
+        for task in asked & answered.left:
+            self._state.give_back(task)
         for task, error in answered.errors.items():
             if task in asked:
                 await self._mending.mend_task(table, function, task, error)
-        if unreached := asked.difference(answered.tasks):
+        if unreached := asked.difference(answered.tasks, answered.left) | asked & in_pieces:
             lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
             await self._mending.mend(table, function, tuple(sorted(unreached)), lost)
         await self._tidy()
 
-    def _commit(self, table: int, asked: Container[int], answered: Answered) -> None:
-        """Commit the values of a reply, but for those that were before: the first writer wins."""
+    def _in_pieces(self, answered: Answered) -> set[int]:
+        """Return the tasks whose values are nowhere, though the reply does not tell of all their parts."""
+        if not answered.unsent:
+            return set()
+        told = set(answered.tasks).difference(answered.errors)
+        return {task for task in answered.unsent if not self._state.is_unsent(task, told)}
+
+    def _commit(self, tasks: Container[int], answered: Answered) -> None:
+        """Commit the values of some tasks of a reply, but for those that were before: the first writer wins."""
         state, values = self._state, self._tools.values
-        rows, released = [], []
+        rows: dict[int, list[int]] = {}
+        released: list[int] = []
         for row, task in enumerate(answered.tasks):
-            if task not in asked or task in answered.errors:
-                continue
-            commit = state.commit(task)
+            commit = state.commit(task) if task in tasks else None
             if commit is None:
                 continue  # told twice: the first one counted
-            values.receive(task, answered.frames[row], answered.value_bytes[row])
-            rows.append(row)
+            if task not in answered.unsent:
+                values.receive(task, answered.frames[row], answered.value_bytes[row])
+            rows.setdefault(state.table(task), []).append(row)
             released += commit.released
         values.release(released)
-        self._tools.teller.done(table, answered, rows, released)
+        for table, of_table in rows.items():
+            self._tools.teller.done(table, answered, of_table)
+        self._tools.teller.released(released)
 
     async def _tidy(self) -> None:
         """Keep the client's memory and the store within bounds."""

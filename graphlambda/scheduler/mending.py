@@ -10,21 +10,12 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.scheduler.failures import Culprit, exception_of
-from graphlambda.scheduler.losses import Losses
-from graphlambda.scheduler.policy import (
-    UNREADABLE,
-    Step,
-    backoff_s,
-    error_after,
-    step_after,
-    step_after_error,
-)
+from graphlambda.scheduler.policy import Step, backoff_s, error_after, step_after, step_after_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from graphlambda.scheduler.outcomes import Failed
-    from graphlambda.scheduler.requests import Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
 
@@ -36,7 +27,6 @@ class Mending:
         self,
         tools: Tools,
         state: RunState,
-        requests: Requests,
         units: Sequence[Unit],
         begin: Callable[[Coroutine[Any, Any, None]], None],
         rest: Callable[[Failed], None],
@@ -45,11 +35,9 @@ class Mending:
         self.singles: deque[int] = deque()
         """Tasks that are to be sent each alone, before any other."""
 
-        self.losses = Losses(tools, state)
         self._tools = tools
         self._limits = tools.place.limits
         self._state = state
-        self._requests = requests
         self._units = units
         self._begin = begin
         self._rest = rest
@@ -61,7 +49,12 @@ class Mending:
         return 1 + max(self._charged[task] + self._raised[task] for task in tasks)
 
     async def mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:
-        """Do what policy says about an invocation that brought nothing."""
+        """Do what policy says about an invocation that brought nothing; projections wait for their values again."""
+        parts = [task for task in tasks if self._state.is_part(task)]
+        if 0 < len(parts) < len(tasks):
+            tasks = tuple(task for task in tasks if not self._state.is_part(task))
+            for task in parts:
+                self._state.give_back(task)
         step = step_after(failed.kind, tasks=len(tasks), attempts=max(self._charged[task] for task in tasks))
         if step is not Step.FAIL:
             self._tools.teller.retried(tasks, failed.kind.value)
@@ -84,35 +77,23 @@ class Mending:
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""
         tools = self._tools
-        ours = error.get("run", tools.place.run) == tools.place.run
-        if ours and error["kind"] in UNREADABLE and await self._is_made_again(table, task, error["kind"]):
-            tools.teller.retried((task,), error["type"])
-            self.again((task,))
-            return
         step = step_after_error(
             error["kind"],
-            ours=ours,
             attempts=self._charged[task],
             raised=self._raised[task],
             retries=self._limits.retries,
         )
         if step is Step.RETRY:
-            counter = self._raised if error["kind"] in {"user", "missing_path"} else self._charged
+            counter = self._charged if error["kind"] in {"store", "lost"} else self._raised
             counter[task] += 1
             self._begin(self._later((task,), counter[task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
             self.again((task,))
         else:
-            name = tools.program.tables[table].operation.name
+            name = tools.program.tables[int(tools.program.table_of[task])].operation.name
             culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
             raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
         tools.teller.retried((task,), error["type"])
-
-    async def _is_made_again(self, table: int, task: int, kind: str) -> bool:
-        """Whether inputs that a task could not read come again: all of them are looked at, and its constants stored anew."""
-        self._requests.renew(table)
-        mended = await self.losses.mend(self._state.inputs(task), damaged=kind != "lost")
-        return mended or not self._state.is_runnable(task)
 
     async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
         """Whether the operation has another function now, which may do better; the first to ask gets it made."""

@@ -83,6 +83,12 @@ class Answered:
     errors: Mapping[int, Mapping[str, Any]]
     """By task, as `runtime.wire` describes them."""
 
+    unsent: frozenset[int]
+    """Tasks whose values are nowhere, since projections of the same invocation have all that is read of them."""
+
+    left: frozenset[int]
+    """Projections that were not done and are to be asked for again."""
+
     outputs: Mapping[int, Mapping[str, Any]]
     """By task, what it printed, warned of and logged."""
 
@@ -175,7 +181,7 @@ def outcome_of(reply: Reply) -> Outcome:
 
 def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
     at_s, errors = body["at_s"], _by_task(body["errors"])
-    kept = errors.keys() | body["stored"]
+    kept = {*errors, *body["stored"], *body["unsent"]}
     return Answered(
         tasks=tuple(body["tasks"]),
         started_s=tuple([at_s + after_s for after_s in body["started_s"]]),
@@ -183,6 +189,8 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         value_bytes=tuple(body["bytes"]),
         frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
         errors=errors,
+        unsent=frozenset(body["unsent"]),
+        left=frozenset(body["left"]),
         outputs=_by_task(body["outputs"]),
         peak_mb=body["peak_mb"],
         cold=bool(body["cold"]),

@@ -88,7 +88,6 @@ class Requests:
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
         self._any_kept = any(isinstance(data, Kept) for data in program.data)
         self._batches = 0
-        self._renewals = 0
         self._stored_constants: list[str] = []
 
     async def build(self, table: int, tasks: Sequence[int]) -> Request:
@@ -102,17 +101,17 @@ class Requests:
         needed = [self._state.inputs(task) for task in tasks]
         if unprepared := self._values.unprepared(chain.from_iterable(needed)):
             await self._values.prepare(unprepared)
-        fitted = tasks[: self._fitting(needed)]
+        count = self._fitting(needed)
+        while (
+            count < len(tasks) and self._state.is_part(tasks[count]) and not self._held_bytes(needed[count])
+        ):
+            count += 1  # it picks from what is made in the batch
+        fitted = tasks[:count]
         inputs = sorted(set(chain.from_iterable(needed[: len(fitted)])))
-        if len(fitted) == 1:
+        if sum(not self._state.is_part(task) for task in fitted) <= 1:
             await self._make_room(inputs)
         payload, stored = await self._payload(head, table, fitted, inputs)
         return Request(payload, tuple(fitted), tuple(tasks[len(fitted) :]), stored)
-
-    def renew(self, table: int) -> None:
-        """Store a table's constants anew, under another name: a function could not read them, or something else."""
-        if self._heads.pop(table, None):
-            self._renewals += 1
 
     def discard(self) -> None:
         """Let go of what only requests needed."""
@@ -146,7 +145,10 @@ class Requests:
     ) -> tuple[bytes, str]:
         """Return the request's bytes, and the name of its batch in the store if it does not ride in it."""
         inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
-        batch = (tasks, self._columns(table, tasks), inline)
+        picks = {task: self._pick(task) for task in tasks if self._state.is_part(task)}
+        called = [task for task in tasks if task not in picks] if picks else tasks
+        unsent = [task for task in tasks if self._state.is_unsent(task, picks)] if picks else []
+        batch = (tasks, self._columns(table, called), inline, picks, unsent)
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(batch, INLINE_BATCH, operation)
         start = self._with_foreign_keys(head, inputs)
@@ -156,6 +158,18 @@ class Requests:
         name = batch_name(self._batches)
         await self._place.put(name, self._place.encode(batch, name, operation))
         return b"".join((start, b',"batch":', json.dumps({"stored": name}).encode(), b"}")), name
+
+    def _pick(self, task: int) -> tuple[str, Any, list[Any], int]:
+        """Return how our runtime does a projection."""
+        table = self._state.table(task)
+        picker = self._state.projections.pickers[table]
+        (_, ref), *by = [self._bound(binding) for binding in self._program.bindings(task)]
+        return (
+            picker.name,
+            ref,
+            [*(literal for _, literal in by), *picker.rest],
+            int(self._inline_bytes[table]),
+        )
 
     def _columns(self, table: int, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return what these tasks bind to each port, as `runtime.wire` describes columns."""
@@ -216,7 +230,7 @@ class Requests:
     async def _constants(self, table: int) -> dict[str, str]:
         columns = enumerate(self._program.tables[table].columns)
         values = {port: column.value for port, column in columns if isinstance(column, Constant)}
-        digest = _digest(f"{self._place.run}/{table}/{self._renewals}".encode())
+        digest = _digest(f"{self._place.run}/{table}".encode())
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(values, constants_name(digest), operation)
         if size_of(parts) <= CONSTANTS_INLINE_BYTES:

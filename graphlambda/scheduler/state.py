@@ -15,7 +15,7 @@ reader is not.
 
 from __future__ import annotations
 
-import itertools
+from collections import deque
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,10 +23,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from graphlambda.compiler.program import Ids, Program, flat
+from graphlambda.compiler.projections import projections_of
 from graphlambda.scheduler.edges import EdgeSet, readers, view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
+
+MOST_PARTS = 2_000
+"""Projections of one batch: what a reply says of each must fit beside its values."""
 
 
 class TaskState(IntEnum):
@@ -52,8 +56,9 @@ class RunState:
     """The state of every task of one run. First writer wins: a task is committed once, until its value is lost."""
 
     __slots__ = (
-        "_by_rank", "_edge_starts", "_inputs", "_missing", "_output", "_positions", "_queues", "_rank", "_readers",
-        "_reading", "_reading_edges", "_states", "_table_of", "_unread", "done", "outputs", "tasks",
+        "_by_rank", "_edge_starts", "_inputs", "_is_part", "_missing", "_output", "_positions", "_queues", "_rank",
+        "_readers", "_reading", "_reading_edges", "_states", "_table_of", "_unread", "done", "outputs", "projections",
+        "tasks",
     )  # fmt: skip
 
     def __init__(self, program: Program, rank: Ids) -> None:
@@ -61,6 +66,8 @@ class RunState:
         self.tasks = program.task_count
         self.done = 0
         self.outputs = frozenset(flat(list(program.outputs)))
+        self.projections = projections_of(program)
+        self._is_part = bytes(table in self.projections.pickers for table in range(len(program.tables)))
         values = self.tasks + len(program.data)
         back = readers(program.edges, values)
         self._output = bytearray(values)
@@ -129,25 +136,57 @@ class RunState:
         """Whether all inputs of a task are there."""
         return self._missing.empty(task)
 
+    def table(self, task: int) -> int:
+        """Return the table that holds a task."""
+        return self._table_of[task]
+
+    def is_part(self, task: int) -> bool:
+        """Whether a task is a projection: whatever function holds the value does it, and it counts as none."""
+        return bool(self._is_part[self._table_of[task]])
+
+    def is_unsent(self, task: int, batch: Container[int]) -> bool:
+        """Whether nobody will read a task's value but projections of its own batch."""
+        if self._output[task]:
+            return False
+        readers = self._reading[self._readers[task] : self._readers[task + 1]]
+        return all(
+            self._states[reader] == TaskState.DONE or (reader in batch and self.is_part(reader))
+            for reader in readers
+        )
+
     def follow(self, tasks: list[int], count: int) -> list[int]:
-        """Start at most `count` waiting tasks of the same table whose missing inputs are all made by `tasks`.
+        """Return `tasks` and the waiting tasks that can run in their batch, each after its inputs; start those.
 
-        Those that follow the followers are among them, in an order in which each comes after its inputs.
+        They are at most `count` tasks of the same table whose missing inputs are all made in the batch, and the
+        projections of what is made in it, each at once after its value: few values are held at a time.
         """
-        started: list[int] = []
+        if count <= 0 and not any(self._is_part):
+            return tasks
+        batch: list[int] = []
         made = set(tasks)
-        for task in itertools.chain(tasks, started):  # `started` grows while we look
-            if len(started) >= count:
-                break
-            for reader in self._reading[self._readers[task] : self._readers[task + 1]]:
-                if len(started) < count and self._follows(reader, task, made):
+        parts = MOST_PARTS
+        queue = deque(tasks)
+        while queue:
+            stack = [queue.popleft()]
+            while stack:
+                batch.append(task := stack.pop())
+                found: list[int] = []
+                for reader in self._reading[self._readers[task] : self._readers[task + 1]]:
+                    is_part = self._is_part[self._table_of[reader]]
+                    may = parts if is_part else count * (self._table_of[reader] == self._table_of[tasks[0]])
+                    if may <= 0 or not self._follows(reader, made):
+                        continue
                     self._states[reader] = TaskState.RUNNING
-                    started.append(reader)
                     made.add(reader)
-        return started
+                    parts -= is_part
+                    count -= not is_part
+                    (found if is_part else queue).append(reader)
+                stack += reversed(found)
+        return batch
 
-    def _follows(self, reader: int, task: int, made: set[int]) -> bool:
-        if self._states[reader] != TaskState.WAITING or self._table_of[reader] != self._table_of[task]:
+    def _follows(self, reader: int, made: set[int]) -> bool:
+        """Whether a waiting task lacks nothing but what is `made`."""
+        if self._states[reader] != TaskState.WAITING:
             return False
         edges = range(self._edge_starts[reader], self._edge_starts[reader + 1])
         return all(self._inputs[edge] in made for edge in edges if edge in self._missing)

@@ -19,7 +19,6 @@ from graphlambda.scheduler.events import (
     TaskOutput,
     TaskRetried,
     TasksDone,
-    TaskUndone,
     ValuesReleased,
 )
 from graphlambda.scheduler.outcomes import Answered
@@ -111,11 +110,9 @@ class Teller:
                 )
             )  # fmt: skip
 
-    def done(self, table: int, answered: Answered, rows: Sequence[int], released: Sequence[int]) -> None:
-        """Tell that the values in some rows of a reply are committed, and which others are let go."""
-        if not self._listeners:
-            return
-        if rows:
+    def done(self, table: int, answered: Answered, rows: Sequence[int]) -> None:
+        """Tell that the values in some rows of a reply are committed, all of one table."""
+        if self._listeners:
             self._listeners(
                 TasksDone(
                     at_s=self._clock.time(),
@@ -128,8 +125,11 @@ class Teller:
                     peak_mb=answered.peak_mb,
                 )
             )
-        if released:
-            self._listeners(ValuesReleased(at_s=self._clock.time(), values=tuple(released)))
+
+    def released(self, values: Sequence[int]) -> None:
+        """Tell which values are let go."""
+        if values and self._listeners:
+            self._listeners(ValuesReleased(at_s=self._clock.time(), values=tuple(values)))
 
     def outputs(self, answered: Answered) -> None:
         """Tell what tasks wrote, those that did."""
@@ -152,13 +152,6 @@ class Teller:
         if self._listeners:
             for task in tasks:
                 self._listeners(TaskRetried(at_s=self._clock.time(), task=task, reason=reason))
-
-    def undone(self, tasks: Iterable[int]) -> None:
-        """Tell that tasks' values are lost, and that they will run again."""
-        if self._listeners:
-            for task in tasks:
-                operation = self._operation(int(self._program.table_of[task]))
-                self._listeners(TaskUndone(at_s=self._clock.time(), task=task, operation=operation))
 
     def _operation(self, table: int) -> str:
         return self._program.tables[table].operation.id

@@ -54,10 +54,13 @@ class Requests:
         inline: Mapping[Any, bytes] | None = None,
         constants: Mapping[int, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        picks: Mapping[int, tuple[Any, ...]] | None = None,
+        unsent: Sequence[int] = (),
         **changes: Any,
     ) -> dict[str, Any]:
-        """Return a request whose tasks 0, 1, … have these bindings; `changes` replace what is in it."""
-        tasks, columns = list(range(len(bindings))), [_column(bound) for bound in zip(*bindings, strict=True)]
+        """Return a request whose tasks 0, 1, … have these bindings, but for `picks`; `changes` replace what is in it."""
+        tasks = list(range(len(bindings) + len(picks or {})))
+        columns = [_column(bound) for bound in zip(*bindings, strict=True)]
         return {
             "v": wire.VERSION,
             "run": self.run,
@@ -69,7 +72,9 @@ class Requests:
             "gmac": True,
             "constants": self._identified("c", constants or {}),
             "settings": self._identified("s", settings or {}),
-            "batch": _text(self.encode((tasks, columns, inline or {}), wire.INLINE_BATCH, OPERATION)),
+            "batch": _text(
+                self.encode((tasks, columns, inline or {}, picks or {}, unsent), wire.INLINE_BATCH, OPERATION)
+            ),
             **changes,
         }
 
@@ -158,7 +163,7 @@ def outcomes_of(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     for task, seconds, size in zip(reply["tasks"], reply["seconds"], reply["bytes"], strict=True):
         outcome: dict[str, Any] = {"task": task, "seconds": seconds}
         if str(task) not in reply["errors"]:
-            rides = task not in reply["stored"]
+            rides = task not in {*reply["stored"], *reply["unsent"]}
             outcome |= {"bytes": size, "value": inline[at : at + size] if rides else None}
             at += size if rides else 0
         for name in ("error", "output", "modules"):

@@ -6,6 +6,7 @@ In: tasks as (operation, arguments). Out: a `Program`, and what it gives when it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import getitem
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -36,13 +37,32 @@ Task: TypeAlias = "tuple[Any, ...]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Operations for tests, by name: each port's value, lists flattened, added up; `f` to `i` are alike."""
+    """Operations for tests, by name: each port's value, lists flattened, added up; `f` to `i` are alike.
+
+    `halves` gives a list of two numbers, of which `pick` is a projection.
+    """
 
     names: tuple[str, ...] = ("f", "g", "h", "i")
 
     def callables(self) -> dict[str, Callable[..., Any]]:
         """Return what each function calls, by function name."""
-        return {f"gl-{name}": total for name in self.names}
+        return {f"gl-{name}": total for name in self.names} | {"gl-halves": halves, "gl-pick": getitem}
+
+
+PICK = """
+from _operator import getitem
+
+
+def operation(p0, p1):
+    v0 = getitem(p0, p1)
+    return v0
+"""
+
+
+def halves(*arguments: Any) -> list[int]:
+    """Return what `total` would in two parts."""
+    whole = total(*arguments)
+    return [whole // 2, whole - whole // 2]
 
 
 def total(*arguments: Any) -> int:
@@ -121,7 +141,12 @@ def programs(draw: st.DrawFn, most_tasks: int = 24) -> Program:
     tasks: list[Task] = []
     for task in range(count):
         known = [*range(task), *range(count, count + len(data))]
-        tasks.append((draw(st.sampled_from(Sums().names)), *draw(_arguments(known))))
+        pairs = [number for number, made in enumerate(tasks) if made[0] == "halves"]
+        name = draw(st.sampled_from([*Sums().names, "halves", *(["pick"] * 4 if pairs else [])]))
+        if name == "pick":
+            tasks.append((name, Input(draw(st.sampled_from(pairs))), draw(st.integers(0, 1))))
+        else:
+            tasks.append((name, *draw(_arguments(known))))
     wanted = draw(st.lists(st.integers(0, count + len(data) - 1), min_size=1, max_size=4))
     return program_of(tasks, [list(wanted), draw(st.sampled_from(wanted))], data=data)
 
@@ -138,7 +163,8 @@ def _arguments(known: list[int]) -> st.SearchStrategy[list[Any]]:
 
 def _table(name: str, rows: list[int], tasks: Sequence[Task], constants: dict[int, Any]) -> Table:
     ports = max(len(tasks[row]) - 1 for row in rows)
-    operation = Operation(id=f"{name}" * 8, name=name, source="", ports=ports)
+    source = PICK if name == "pick" else ""
+    operation = Operation(id=f"{name}" * 8, name=name, source=source, ports=ports)
     columns = [
         Constant(constants[port])
         if port in constants

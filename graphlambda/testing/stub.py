@@ -150,7 +150,7 @@ class _Answers:
         """Return a request's tasks and the reply."""
         run, key = request["run"], a2b_base64(request["keys"][request["run"]])
         bound = context(run, INLINE_BATCH, request["operation"])
-        tasks, _, inline = load(verify(a2b_base64(request["batch"]), key=key, context=bound))
+        tasks, _, inline, *_ = load(verify(a2b_base64(request["batch"]), key=key, context=bound))
         self._note(inline)
         frames = [encode(task, key=key, context=context(run, value_name(task))) for task in tasks]
         return tasks, json.dumps(_told(tasks, frames)).encode()
@@ -180,6 +180,8 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "bytes": [len(frame) for frame in frames],
         "inline": b2a_base64(b"".join(frames), newline=False).decode(),
         "stored": [],
+        "unsent": [],
+        "left": [],
         "modules": {},
         "outputs": {},
         "errors": {},

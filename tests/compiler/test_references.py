@@ -15,14 +15,13 @@ PRELUDE = """
 import functools, sys
 import scipy.fft, scipy.linalg, yaml
 from dask import delayed
-from graphlambda.api.building import operations_of
 from graphlambda.packager import this_target
-from graphlambda.compiler import compile_collections
+from graphlambda.compiler import called_operations, compile_collections
 from graphlambda.packager import read_installed
 from graphlambda.packager.requirements import evidence_of
 
 def check(value, *wanted):
-    (operation,) = operations_of(compile_collections(value))
+    (operation,) = called_operations(compile_collections(value))
     found = evidence_of(operation)
     assert set(wanted) <= found, (wanted, found)
     return operation, found

@@ -36,9 +36,8 @@ from dask import delayed
 import acme.alpha, bypath.inner, hooked.deep
 import graphlambda.runtime
 from acme import beta
-from graphlambda.api.building import operations_of
 from graphlambda.packager import this_target
-from graphlambda.compiler import compile_collections
+from graphlambda.compiler import called_operations, compile_collections
 from graphlambda.packager import build, read_installed
 def late(x):
     from hooked import deep
@@ -52,7 +51,7 @@ cases = {
 }
 found = {}
 for name, function in cases.items():
-    (operation,) = operations_of(compile_collections(delayed(function)(1)))
+    (operation,) = called_operations(compile_collections(delayed(function)(1)))
     (made,) = build([operation], this_target(), cache=Path(sys.argv[2]), runtime=Path(graphlambda.runtime.__file__).parent,
                     installed=read_installed())
     own = [path[5:] for path in zipfile.ZipFile(made.zip_path).namelist() if path.startswith("user/")]

@@ -279,7 +279,7 @@ class TestWhatCannotBeRead:
     def test_a_value_signed_for_another_name(self, function: Start, requests: Requests) -> None:
         inline = {5: requests.encode(1, "v-6")}
         (outcome,) = function(ADD)(requests.request([("i", 5), ("l", 1)], inline=inline))["outcomes"]
-        assert outcome["error"]["kind"] == "damaged"
+        assert outcome["error"]["kind"] == "authentication"
 
     def test_a_batch_of_another_run(self, function: Start, requests: Requests) -> None:
         reply = function(ADD)(
@@ -322,7 +322,8 @@ def requests_keys(run: str) -> dict[str, str]:
 
 
 def test_a_stored_batch_is_read_from_the_store(function: Start, requests: Requests, store: FileStore) -> None:
-    store.put("run-1", "b-4", [requests.encode(([0], [("l", [1]), ("l", [2])], {}), "b-4", OPERATION)])
+    batch: Any = ([0], [("l", [1]), ("l", [2])], {}, {}, [])
+    store.put("run-1", "b-4", [requests.encode(batch, "b-4", OPERATION)])
     assert requests.values(function(ADD)(requests.request(batch={"stored": "b-4"}))) == [3]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from graphlambda.compiler.program import Gather, Input
 from graphlambda.scheduler.order import ranks
-from graphlambda.scheduler.state import Commit, RunState, TaskState
+from graphlambda.scheduler.state import MOST_PARTS, Commit, RunState, TaskState
 from graphlambda.testing.programs import program_of, programs
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ def test_a_done_task_cannot_be_given_back() -> None:
 def test_a_chain_follows_its_first_task_into_the_batch() -> None:
     state = state_of(program_of([("f",), *[("f", Input(t)) for t in range(5)]], [5]))
     first = state.take(0, 1)
-    assert (first, state.follow(first, 3)) == ([0], [1, 2, 3])
+    assert (first, state.follow(first, 3)) == ([0], [0, 1, 2, 3])
     assert [state.state(t) for t in (3, 4)] == [TaskState.RUNNING, TaskState.WAITING]
 
 
 def test_a_follower_waits_again_when_its_batch_brought_nothing() -> None:
     state = state_of(program_of([("f",), ("f", Input(0))], [1]))
     first = state.take(0, 1)
-    assert state.follow(first, 9) == [1]
+    assert state.follow(first, 9) == [0, 1]
     assert (state.is_runnable(0), state.is_runnable(1)) == (True, False)
     state.give_back(1)
     assert state.commit(0) == Commit(ready=[1], released=[])
@@ -93,7 +93,43 @@ def test_a_follower_waits_again_when_its_batch_brought_nothing() -> None:
 def test_tasks_of_other_operations_or_with_other_inputs_do_not_follow() -> None:
     tasks = [("f",), ("g",), ("g", Input(0)), ("f", Gather([0, 1])), ("f", Input(0))]
     state = state_of(program_of(tasks, [2, 3, 4]))
-    assert state.follow(state.take(0, 1), 9) == [4]
+    assert state.follow(state.take(0, 1), 9) == [0, 4]
+
+
+def test_projections_follow_at_once_whatever_the_bound_of_tasks() -> None:
+    tasks = [("halves",), ("halves",), *[("pick", Input(t), i) for t in (0, 1) for i in (0, 1)]]
+    state = state_of(program_of([*tasks, ("pick", Input(3), 0)], [2, 3, 4, 5, 6]))
+    assert state.follow(state.take(0, 2), 0) == [0, 2, 3, 6, 1, 4, 5]
+
+
+def test_a_chain_follows_through_projections() -> None:
+    tasks = [("halves", 1), ("pick", Input(0), 0), ("halves", Input(1)), ("pick", Input(2), 1)]
+    state = state_of(program_of(tasks, [3]))
+    assert state.follow(state.take(0, 1), 1) == [0, 1, 2, 3]
+
+
+def test_a_projection_of_what_another_batch_makes_waits_for_it() -> None:
+    state = state_of(program_of([("halves",), ("halves",), ("pick", Input(1), 0)], [0, 2]))
+    assert state.follow(state.take(0, 1), 5) == [0]
+    assert state.follow(state.take(0, 1), 5) == [1, 2]
+
+
+def test_a_value_is_unsent_where_only_projections_of_its_batch_read_it() -> None:
+    tasks = [("halves",), *[("pick", Input(0), i) for i in (0, 1)], ("halves",), ("pick", Input(3), 0)]
+    state = state_of(program_of([*tasks, ("f", Input(3))], [1, 2, 4, 5]))
+    assert state.is_unsent(0, {0, 1, 2})
+    assert not state.is_unsent(0, {0, 1})
+    assert not state.is_unsent(3, {3, 4, 5})
+    assert not state.is_unsent(1, {0, 1, 2})
+
+
+def test_of_more_projections_than_a_reply_can_tell_of_some_wait() -> None:
+    many = MOST_PARTS + 1
+    program = program_of([("halves",), *[("pick", Input(0), 0)] * many], [list(range(1, many + 1))])
+    state = state_of(program)
+    assert len(state.follow(state.take(0, 1), 0)) == many
+    state.commit(0)
+    assert state.next_table() == 1
 
 
 @given(programs(), st.integers(0, 2**32), st.booleans())
@@ -108,7 +144,7 @@ def test_any_order_of_completions_commits_each_task_once_after_its_inputs(
     while not state.finished:
         while (table := state.next_table()) is not None and chance.random() < 0.7:
             taken = state.take(table, chance.randint(1, 3))
-            running += taken + (state.follow(taken, 2) if follow else [])
+            running += state.follow(taken, 2) if follow else taken
         if not running:
             continue
         task = running.pop(chance.randrange(len(running)))
@@ -226,7 +262,7 @@ class Losing:
         table = self.state.next_table()
         if table is not None and self.chance.random() < 0.7:
             taken = self.state.take(table, self.chance.randint(1, 3))
-            self.running += taken + self.state.follow(taken, 2)
+            self.running += self.state.follow(taken, 2)
         if self.running:
             self.end(self.running.pop(self.chance.randrange(len(self.running))))
         elif table is None and self.state.finished:

@@ -11,8 +11,9 @@ import dask.array as da
 import pytest
 
 import graphlambda
-from graphlambda.api.building import operations_of, settings_of
+from graphlambda.api.building import settings_of
 from graphlambda.api.session import session_of
+from graphlambda.compiler import called_operations
 from graphlambda.config import load
 from graphlambda.deployer import deploy
 from graphlambda.errors import UnpackError
@@ -38,7 +39,7 @@ def program() -> graphlambda.Program:
 @pytest.fixture(scope="module")
 def artifacts(program: graphlambda.Program) -> tuple[Artifact, ...]:
     return build(
-        operations_of(program),
+        called_operations(program),
         this_target(),
         cache=load().cache_dir,
         runtime=Path(unpack.__file__).parent,
