@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+pytest.register_assert_rewrite("graphlambda.testing")
+
+from graphlambda.testing import s3_servers  # noqa: E402  (after its asserts were registered)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest.register_assert_rewrite("graphlambda.testing")
+    from graphlambda.testing.s3_servers import S3Server
 
 hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
@@ -67,3 +71,17 @@ def _no_account_and_own_folders(tmp_path_factory: pytest.TempPathFactory) -> Ite
         patch.setenv("GRAPHLAMBDA_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("GRAPHLAMBDA_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run SeaweedFS, an S3 server that refuses bad signatures."""
+    with s3_servers.seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    """Run moto's server, a second opinion."""
+    with s3_servers.moto() as server:
+        yield server

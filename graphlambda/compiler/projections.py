@@ -36,7 +36,7 @@ class Picker:
     """How a projection picks."""
 
     name: str
-    """One of `runtime.parts.PICKERS`."""
+    """One of `runtime.picking.PICKERS`."""
 
     rest: tuple[Any, ...]
     """Its last arguments, which the operation's text spells out."""

@@ -15,6 +15,7 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunStarted,
     TasksDone,
+    TaskUndone,
 )
 
 
@@ -89,6 +90,8 @@ class Board:
                 self._in_flight += 1
             case InvocationEnded():
                 self._in_flight -= 1
+            case TaskUndone():
+                self._done[event.operation] -= 1
             case RunStarted():
                 self._start(event)
             case _:

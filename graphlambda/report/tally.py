@@ -19,6 +19,7 @@ from graphlambda.scheduler.events import (
     RunStarted,
     TaskRetried,
     TasksDone,
+    TaskUndone,
 )
 from graphlambda.scheduler.outcomes import Kind
 
@@ -121,6 +122,9 @@ class Tally:
             case InvocationEnded():
                 self._end(event)
             case TaskRetried():
+                self._retried += 1
+            case TaskUndone():
+                self._done -= 1
                 self._retried += 1
             case RunStarted():
                 self._tasks = event.tasks

@@ -19,7 +19,7 @@ from .iterators import materialised
 from .memory import peak_mb
 from .modules import modules_of
 from .outcomes import Outcomes
-from .parts import LeftError, Parts
+from .picking import LeftError, Parts
 from .values import client_of
 from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, settings_name, value_name
 

@@ -24,6 +24,21 @@ class FrameError(FaultError):
     kind = "authentication"
 
 
+class DamagedValueError(FrameError):
+    """A value's frame is not what it claims to be, not even when it is read again."""
+
+    kind = "damaged"
+
+    def __init__(self, message: str, run: str, name: str) -> None:
+        super().__init__(message)
+        self.run = run
+        self.name = name
+
+    def told(self) -> dict[str, str]:
+        """Return which value it is."""
+        return {"run": self.run, "name": self.name}
+
+
 class UnshippableValueError(FaultError):
     """A value cannot travel: neither pickle nor cloudpickle takes it."""
 

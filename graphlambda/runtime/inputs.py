@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from types import BuiltinFunctionType, FunctionType
 
-from .faults import FrameError
+from .faults import DamagedValueError, FrameError
 from .frame import load, verify
 from .wire import context, value_name
 
@@ -56,7 +56,7 @@ class Frames:
 
         Raises:
             ValueStoreError: a value is not in the store.
-            FrameError: a frame is damaged, or belongs to another run.
+            DamagedValueError: a frame is damaged, or belongs to another run.
         """
         if len(refs) < READERS:
             return map(self._one, refs)
@@ -71,13 +71,24 @@ class Frames:
         run, value = (self.run, ref) if isinstance(ref, int) else ref
         inline = self._inline.get(ref)
         if inline is None:
-            return self._checked(run, value, self._client.read(run, value_name(value)))
+            return self._read(run, value)
         return self._verified.setdefault(ref, self._checked(run, value, inline).toreadonly())
+
+    def _read(self, run: str, value: int) -> memoryview:
+        """Return a value's frame from the store; what arrived damaged is read once more."""
+        try:
+            return self._checked(run, value, self._client.read(run, value_name(value)))
+        except DamagedValueError:
+            return self._checked(run, value, self._client.read(run, value_name(value)))
 
     def _checked(self, run: str, value: int, frame: Buffer) -> memoryview:
         if run not in self._keys:
             raise FrameError(f"the request holds no key of run {run}")
-        return verify(frame, key=self._keys[run], context=context(run, value_name(value)))
+        name = value_name(value)
+        try:
+            return verify(frame, key=self._keys[run], context=context(run, name))
+        except FrameError as error:
+            raise DamagedValueError(str(error), run, name) from error
 
 
 def row_of(columns: Sequence[Column], row: int) -> list[Binding]:

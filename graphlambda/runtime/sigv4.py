@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+UNSIGNED = "UNSIGNED-PAYLOAD"
+"""Stands for the digest of a body that only TLS protects on its way: for S3, over https."""
+
 _UNSIGNED = frozenset({"expect", "transfer-encoding", "user-agent", "x-amzn-trace-id"})
 """What proxies and clients may change on the way; botocore leaves them out, too."""
 
@@ -26,6 +29,7 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
     headers: Mapping[str, str],
     body: bytes,
     *,
+    payload: str = "",
     access_key: str,
     secret_key: str,
     token: str | None,
@@ -35,13 +39,14 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
 ) -> dict[str, str]:
     """Return `headers` and those that authenticate the request; `now` is in seconds since the epoch.
 
-    `url` is as sent: its path is percent-encoded. `Host` is signed from the URL and left to the client.
+    `url` is as sent: its path is percent-encoded. `Host` is signed from the URL and left to the client. `payload` is
+    the body's SHA-256 in hex where the caller has it, or S3's word for none (`UNSIGNED`); `body` is not read then.
     """
     time = strftime("%Y%m%dT%H%M%SZ", gmtime(now))
     sent = {**headers, "X-Amz-Date": time}
     if token:
         sent["X-Amz-Security-Token"] = token
-    payload = sha256(body).hexdigest()
+    payload = payload or sha256(body).hexdigest()
     if service == "s3":
         sent["X-Amz-Content-SHA256"] = payload
     names, canonical = _canonical_request(method, url, sent, payload, service)

@@ -36,7 +36,7 @@ DROPPED = "dropped"
 LEASE_S = 10.0
 """How old a run's lease may be before functions take its client for lost."""
 
-_KINDS = {"file": (".files", "FileClient")}
+_KINDS = {"file": (".files", "FileClient"), "s3": (".s3", "S3Client")}
 
 
 def client_of(spec: Mapping[str, Any]) -> Client:

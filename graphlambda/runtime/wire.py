@@ -27,7 +27,7 @@ list of task ids, and each of `columns` says for one port what every task that i
 
 A ref is an int (a value of this run) or a pair (run id, int) (a value that another run keeps). `inline`
 maps refs to frames; a ref that is not in it is read from the store. `picks` tells, by task, of projections: which of
-`parts.PICKERS` picks, the ref of what it picks from, the literals by which, and how large the part may be to ride in
+`picking.PICKERS` picks, the ref of what it picks from, the literals by which, and how large the part may be to ride in
 the reply. Our runtime picks, whatever the function's operation is. What a task of `unsent` makes, only projections of
 this batch read.
 
@@ -49,12 +49,12 @@ Reply::
      "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                         "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
      "errors": {"18": {                    # of tasks that failed
-          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "authentication"
+          "kind": "user" | "missing_module" | "missing_path" | "store" | "lost" | "damaged" | "authentication"
                   | "unshippable" | "unpacking",
           "type": "builtins.ValueError", "message": "…", "frame": "<base64>" | null,
           "module": "…",                      # of missing_module only
           "path": "…",                        # of missing_path only
-          "run": "…", "name": "v-17",         # of lost only: which value the store does not hold
+          "run": "…", "name": "v-17",         # of lost and damaged only: which value
           "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
           "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}}
 

@@ -97,6 +97,15 @@ class TaskRetried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskUndone:
+    """A task's committed value is gone from the store, or one that it takes to make that again: it will run again."""
+
+    at_s: float
+    task: int
+    operation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValuesReleased:
     """The last readers of some values are done."""
 
@@ -122,6 +131,7 @@ Event: TypeAlias = (
     | TasksDone
     | TaskOutput
     | TaskRetried
+    | TaskUndone
     | ValuesReleased
     | RunEnded
 )

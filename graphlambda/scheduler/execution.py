@@ -20,7 +20,7 @@ from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
 from graphlambda.scheduler.tools import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Coroutine, Mapping
+    from collections.abc import Container, Coroutine, Iterable, Mapping
 
     from graphlambda.scheduler.invoke import Reply
     from graphlambda.scheduler.outcomes import Outcome
@@ -50,19 +50,29 @@ class Execution:
         self._units = [units[name] for name in operations]
         self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
-        self._mending = Mending(tools, state, self._units, self._begin, self._rest)
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest)
+        self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._refused_since_s: float | None = None
         self._refusals = 0
         self._resting = False
 
+    async def recover(self, values: Iterable[int], *, damaged: bool) -> bool:
+        """Have those of some values that the store has lost made again by the next `finish`; tell whether there are any.
+
+        Raises what `Losses.mend` raises.
+        """
+        return await self._mending.losses.mend(values, damaged=damaged)
+
     async def finish(self) -> None:
         """Return when every task is committed.
 
-        Raises the first error that cannot be mended; what is in flight then is dropped.
+        May be called again after a value was lost. Raises the first error that cannot be mended; what is in
+        flight then is dropped.
         """
+        self._over = asyncio.get_running_loop().create_future()
+        self._resting = False
         try:
             self._go_on()
             await self._over
@@ -85,9 +95,11 @@ class Execution:
     def _next(self) -> tuple[int, list[int]]:
         """Return the tasks of the next invocation and their table; none where none is ready."""
         state = self._state
-        if self._mending.singles:
-            tasks = [self._mending.singles.popleft()]
-            return self._home(tasks[0]), state.follow(tasks, 0)
+        while self._mending.singles:
+            task = self._mending.singles.popleft()
+            if state.is_runnable(task):
+                return self._home(task), state.follow([task], 0)
+            state.give_back(task)  # one of its inputs was lost meanwhile
         table = state.next_table()
         if table is None:
             return 0, []

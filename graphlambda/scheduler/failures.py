@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.errors import (
     AuthenticationError,
+    LostValueError,
     MissingModuleError,
     RunError,
     StoreError,
@@ -48,6 +49,7 @@ class Culprit:
 _OURS: dict[str, tuple[type[RunError], str]] = {
     "store": (StoreError, "The store is unavailable."),
     "lost": (StoreError, "The store lost a value."),
+    "damaged": (AuthenticationError, "Nothing was un-pickled."),
     "authentication": (AuthenticationError, "Nothing was un-pickled."),
     "unpacking": (UnpackError, "Give its function more of /tmp (`ephemeral_mb=`), or deploy it again."),
     "unshippable": (TaskError, "Return something that pickles, or what it is made from."),
@@ -60,7 +62,12 @@ def exception_of(error: WireError, culprit: Culprit, *, run: str, key: bytes, lo
     The user's own exception comes back as itself, its key and remote traceback in its notes; where it
     cannot, a `TaskError` says what it was.
     """
-    raised = _ours(error, culprit) or _own(error, culprit, run, key) or _stand_in(error, culprit)
+    raised = (
+        _kept(error, run)
+        or _ours(error, culprit)
+        or _own(error, culprit, run, key)
+        or _stand_in(error, culprit)
+    )
     raised.add_note(f"in task {culprit.key} of operation {culprit.operation} (function {culprit.function})")
     if error.get("frames"):
         raised.add_note(traceback_text(error, locate))
@@ -95,6 +102,19 @@ def _frame_lines(place: str, offset: int, line: int, name: str, locate: Locate) 
     shown = [f'  File "{file}", line {number}, in {function}']
     source = linecache.getline(file, number).strip()
     return [*shown, f"    {source}"] if source else shown
+
+
+def _kept(error: WireError, run: str) -> Exception | None:
+    """Return what to raise where a value that another run keeps cannot be read."""
+    if error.get("run", run) == run:
+        return None
+    message = (
+        f"{error['message']}. A persisted collection holds it, whose run is over: persist that again, for nothing of this "
+        "run can make it."
+    )
+    if error["kind"] == "lost":
+        return LostValueError(message, error["run"], error["name"])
+    return AuthenticationError(message)
 
 
 def _ours(error: WireError, culprit: Culprit) -> Exception | None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import cloudpickle
 
-from graphlambda.errors import StoreError
+from graphlambda.compiler.program import flat
+from graphlambda.errors import AuthenticationError, LostValueError, StoreError
 from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.execution import Execution
@@ -151,9 +152,10 @@ async def _lived(
     await place.call(partial(place.store.touch, place.run), "beginning the run")
     lease = asyncio.create_task(_renewed(place))
     try:
-        await Execution(tools, state, requests, functions).finish()
+        execution = Execution(tools, state, requests, functions)
+        await execution.finish()
         if not keep:
-            return await download(program, tools.values, place, free_bytes)
+            return await _downloaded(execution, tools, free_bytes)
         references = await keep_outputs(program, tools.values, place)
         requests.discard()
         await tools.values.flush()
@@ -164,6 +166,18 @@ async def _lived(
         await tools.values.close()
         if not kept:
             await asyncio.shield(_dropped(place))
+
+
+async def _downloaded(execution: Execution, tools: Tools, free_bytes: Callable[[], int]) -> list[Any]:
+    """Return the outputs' values; those that the store has lost, or damaged, are made again."""
+    outputs = sorted(set(flat(list(tools.program.outputs))))
+    while True:
+        try:
+            return await download(tools.program, tools.values, tools.place, free_bytes)
+        except (LostValueError, AuthenticationError) as error:
+            if not await execution.recover(outputs, damaged=isinstance(error, AuthenticationError)):
+                raise
+        await execution.finish()
 
 
 @asynccontextmanager

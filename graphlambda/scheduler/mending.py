@@ -10,12 +10,21 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.scheduler.failures import Culprit, exception_of
-from graphlambda.scheduler.policy import Step, backoff_s, error_after, step_after, step_after_error
+from graphlambda.scheduler.losses import Losses
+from graphlambda.scheduler.policy import (
+    UNREADABLE,
+    Step,
+    backoff_s,
+    error_after,
+    step_after,
+    step_after_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from graphlambda.scheduler.outcomes import Failed
+    from graphlambda.scheduler.requests import Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
 
@@ -27,6 +36,7 @@ class Mending:
         self,
         tools: Tools,
         state: RunState,
+        requests: Requests,
         units: Sequence[Unit],
         begin: Callable[[Coroutine[Any, Any, None]], None],
         rest: Callable[[Failed], None],
@@ -35,9 +45,11 @@ class Mending:
         self.singles: deque[int] = deque()
         """Tasks that are to be sent each alone, before any other."""
 
+        self.losses = Losses(tools, state)
         self._tools = tools
         self._limits = tools.place.limits
         self._state = state
+        self._requests = requests
         self._units = units
         self._begin = begin
         self._rest = rest
@@ -77,14 +89,20 @@ class Mending:
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""
         tools = self._tools
+        ours = error.get("run", tools.place.run) == tools.place.run
+        if ours and error["kind"] in UNREADABLE and await self._is_made_again(table, task, error["kind"]):
+            tools.teller.retried((task,), error["type"])
+            self.again((task,))
+            return
         step = step_after_error(
             error["kind"],
+            ours=ours,
             attempts=self._charged[task],
             raised=self._raised[task],
             retries=self._limits.retries,
         )
         if step is Step.RETRY:
-            counter = self._charged if error["kind"] in {"store", "lost"} else self._raised
+            counter = self._raised if error["kind"] in {"user", "missing_path"} else self._charged
             counter[task] += 1
             self._begin(self._later((task,), counter[task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
@@ -94,6 +112,12 @@ class Mending:
             culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
             raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
         tools.teller.retried((task,), error["type"])
+
+    async def _is_made_again(self, table: int, task: int, kind: str) -> bool:
+        """Whether inputs that a task could not read come again: all of them are looked at, and its constants stored anew."""
+        self._requests.renew(table)
+        mended = await self.losses.mend(self._state.inputs(task), damaged=kind != "lost")
+        return mended or not self._state.is_runnable(task)
 
     async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
         """Whether the operation has another function now, which may do better; the first to ask gets it made."""

@@ -38,6 +38,15 @@ WORTH = 20.0
 STORE_ATTEMPTS = 3
 """How often a task is tried whose store failed it."""
 
+MOST_LOSSES = 3
+"""How often the store may lose one value: the run ends then."""
+
+MOST_AGAIN = 2
+"""How often a run's tasks may run again for what the store lost, on average."""
+
+UNREADABLE = frozenset({"lost", "damaged", "authentication"})
+"""Kinds of the wire's errors that say that a task could not read what it was sent, or was to read from the store."""
+
 FIRST_BACKOFF_S = 0.05
 LAST_BACKOFF_S = 10.0
 
@@ -145,18 +154,26 @@ def step_after(kind: Kind, *, tasks: int, attempts: int) -> Step:
     return step
 
 
-def step_after_error(kind: str, *, attempts: int, raised: int, retries: int) -> Step:
+def step_after_error(kind: str, *, ours: bool, attempts: int, raised: int, retries: int) -> Step:
     """Return what to do with a task that ended with an error of the wire's `kind`.
 
-    It was charged `attempts` times for what is not its fault, and raised `raised` times before.
+    It was charged `attempts` times for what is not its fault, and raised `raised` times before. What another run keeps
+    is not `ours`: that cannot be made again.
     """
+    if not ours:
+        return Step.FAIL
     if kind == "missing_module":
         return Step.REBUILD
-    if kind in {"store", "lost"}:
+    if kind == "store" or kind in UNREADABLE:
         return Step.RETRY if attempts + 1 < STORE_ATTEMPTS else Step.FAIL
     if kind in {"user", "missing_path"}:
         return Step.RETRY if raised < retries else Step.FAIL
     return Step.FAIL
+
+
+def lost_too_often(times: int, *, again: int, tasks: int) -> bool:
+    """Whether a run has to end over a value that was lost `times` times, after `again` of its tasks ran again."""
+    return times >= MOST_LOSSES or again > MOST_AGAIN * tasks
 
 
 def error_after(kind: Kind, *, what: str, message: str) -> RunError:

@@ -88,6 +88,7 @@ class Requests:
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
         self._any_kept = any(isinstance(data, Kept) for data in program.data)
         self._batches = 0
+        self._renewals = 0
         self._stored_constants: list[str] = []
 
     async def build(self, table: int, tasks: Sequence[int]) -> Request:
@@ -112,6 +113,11 @@ class Requests:
             await self._make_room(inputs)
         payload, stored = await self._payload(head, table, fitted, inputs)
         return Request(payload, tuple(fitted), tuple(tasks[len(fitted) :]), stored)
+
+    def renew(self, table: int) -> None:
+        """Store a table's constants anew, under another name: a function could not read them, or something else."""
+        if self._heads.pop(table, None):
+            self._renewals += 1
 
     def discard(self) -> None:
         """Let go of what only requests needed."""
@@ -230,7 +236,7 @@ class Requests:
     async def _constants(self, table: int) -> dict[str, str]:
         columns = enumerate(self._program.tables[table].columns)
         values = {port: column.value for port, column in columns if isinstance(column, Constant)}
-        digest = _digest(f"{self._place.run}/{table}".encode())
+        digest = _digest(f"{self._place.run}/{table}/{self._renewals}".encode())
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(values, constants_name(digest), operation)
         if size_of(parts) <= CONSTANTS_INLINE_BYTES:

@@ -19,6 +19,7 @@ from graphlambda.scheduler.events import (
     TaskOutput,
     TaskRetried,
     TasksDone,
+    TaskUndone,
     ValuesReleased,
 )
 from graphlambda.scheduler.outcomes import Answered
@@ -152,6 +153,13 @@ class Teller:
         if self._listeners:
             for task in tasks:
                 self._listeners(TaskRetried(at_s=self._clock.time(), task=task, reason=reason))
+
+    def undone(self, tasks: Iterable[int]) -> None:
+        """Tell that tasks' values are lost, and that they will run again."""
+        if self._listeners:
+            for task in tasks:
+                operation = self._operation(int(self._program.table_of[task]))
+                self._listeners(TaskUndone(at_s=self._clock.time(), task=task, operation=operation))
 
     def _operation(self, table: int) -> str:
         return self._program.tables[table].operation.id

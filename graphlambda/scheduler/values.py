@@ -77,6 +77,7 @@ class Values:
         self._sizes: dict[int, int] = {}
         self._preparing: dict[int, asyncio.Task[None]] = {}
         self._dropping: list[str] = []
+        self._flushing = asyncio.Lock()
         self.held_bytes = 0
 
     def kept(self, value: int) -> Kept | None:
@@ -101,12 +102,19 @@ class Values:
     def release(self, values: Iterable[int]) -> None:
         """Let go of values that nobody will read again."""
         for value in values:
-            frame = self._held.pop(value, None)
-            if frame is not None:
-                self.held_bytes -= len(frame)
-            elif value in self._sizes:
+            if self.is_stored(value):
                 self._dropping.append(value_name(value))
-            self._sizes.pop(value, None)
+            self.forget(value)
+
+    def is_stored(self, value: int) -> bool:
+        """Whether a value lies in this run's folder of the store, as far as is known."""
+        return value in self._sizes and value not in self._held
+
+    def forget(self, value: int) -> None:
+        """Know nothing of a value any more: it comes again, or a data object is encoded again."""
+        self.held_bytes -= len(self._held.pop(value, b""))
+        self._sizes.pop(value, None)
+        self._preparing.pop(value, None)
 
     def discard(self, name: str) -> None:
         """Delete something else of the run's folder, with the next values."""
@@ -119,10 +127,17 @@ class Values:
 
     async def flush(self) -> None:
         """Delete from the store what was let go."""
-        names, self._dropping = self._dropping, []
-        if names:
-            delete = partial(self._place.store.delete, self._place.run, names)
-            await self._place.call(delete, "deleting values")
+        async with self._flushing:
+            names, self._dropping = self._dropping, []
+            if names:
+                delete = partial(self._place.store.delete, self._place.run, names)
+                await self._place.call(delete, "deleting values")
+
+    async def settle(self) -> None:
+        """Return when nothing that was let go is in the store any more: it may be written again."""
+        await self.flush()
+        while self._dropping:
+            await self.flush()
 
     def unprepared(self, values: Iterable[int]) -> list[int]:
         """Return the data objects among values that no function could read yet."""

@@ -91,6 +91,10 @@ class InProcessInvoker:
         """There is no connection to drop."""
         self.closed = True
 
+    def restart(self) -> None:
+        """End all environments: the next invocations are cold starts."""
+        self._environments.clear()
+
     def _environment(self, function: str, operation: str) -> Environment:
         if function not in self._environments:
             environment = Environment(function, operation, lambda: self.operations[function])

@@ -279,7 +279,7 @@ class TestWhatCannotBeRead:
     def test_a_value_signed_for_another_name(self, function: Start, requests: Requests) -> None:
         inline = {5: requests.encode(1, "v-6")}
         (outcome,) = function(ADD)(requests.request([("i", 5), ("l", 1)], inline=inline))["outcomes"]
-        assert outcome["error"]["kind"] == "authentication"
+        assert outcome["error"]["kind"] == "damaged"
 
     def test_a_batch_of_another_run(self, function: Start, requests: Requests) -> None:
         reply = function(ADD)(

@@ -25,7 +25,7 @@ from graphlambda.errors import (
     TimedOutError,
     UnshippableError,
 )
-from graphlambda.scheduler import Limits, execute
+from graphlambda.scheduler import Limits
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.events import (
     InvocationEnded,
@@ -37,11 +37,7 @@ from graphlambda.scheduler.events import (
     TasksDone,
     ValuesReleased,
 )
-from graphlambda.store.file import FileStore
-from graphlambda.testing.clock import FakeClock
 from graphlambda.testing.invokers import (
-    InProcessInvoker,
-    ScriptedInvoker,
     doubled,
     function_error,
     halved,
@@ -51,84 +47,19 @@ from graphlambda.testing.invokers import (
 from graphlambda.testing.programs import (
     Sums,
     edges_of,
-    functions_of,
     program_of,
     programs,
     total,
     values_by_hand,
 )
+from tests.scheduler.bench import DEAD, KEY, KILLED, LATE, THROTTLED, WIDE_12, Bench, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.events import Event
-    from graphlambda.scheduler.invoke import Invoker
     from graphlambda.testing.invokers import Fault
-
-KEY = bytes(range(32))
-THROTTLED = refusal(429, "TooManyRequestsException", "ConcurrentInvocationLimitExceeded")
-DEAD = function_error("Runtime.ExitError", "Runtime exited with error: exit status 1")
-KILLED = function_error("Runtime.OutOfMemory")
-LATE = function_error("Sandbox.Timedout", "Task timed out after 3.00 seconds")
-
-
-class Bench:
-    """A store, a clock, operations that count their calls; runs programs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = FileStore(folder / "values")
-        self.clock = FakeClock()
-        self.events: list[Event] = []
-        self.calls: list[tuple[Any, ...]] = []
-        self.operations: dict[str, Callable[..., Any]] = {
-            name: self._counted(operation) for name, operation in Sums().callables().items()
-        }
-        self.inner = InProcessInvoker(self.operations)
-
-    def _counted(self, operation: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            self.calls.append(arguments)
-            return operation(*arguments)
-
-        return call
-
-    def run(
-        self, program: Program, script: Iterable[Fault] = (), *, run: str = "r1", **given: Any
-    ) -> list[Any]:
-        return asyncio.run(self.execute(program, ScriptedInvoker(self.inner, script), run=run, **given))
-
-    async def execute(
-        self, program: Program, invoker: Invoker, *, run: str = "r1", **given: Any
-    ) -> list[Any]:
-        given = {"clock": self.clock, "listeners": [self.events.append], "key": KEY, **given}
-        done = await execute(
-            program, functions_of(program), invoker=invoker, store=self.store, run=run, **given
-        )
-        return done.values
-
-    @property
-    def done(self) -> list[int]:
-        return [task for event in self.of(TasksDone) for task in event.tasks]
-
-    def of(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-def wide(count: int) -> Program:
-    """`count` independent tasks, and one that adds up their values."""
-    tasks = [*[("f", i) for i in range(count)], ("g", Gather(list(range(count))))]
-    return program_of(tasks, [count])
-
-
-WIDE_12 = [1 + sum(i + 1 for i in range(12))]
-
 
 # ---- values ----------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from graphlambda.scheduler.policy import (
     batch_size,
     error_after,
     fitting,
+    lost_too_often,
     step_after,
     step_after_error,
 )
@@ -77,12 +78,27 @@ def test_what_follows_an_invocation_without_outcomes(
         ("store", 2, 0, 9, Step.FAIL),
         ("lost", 1, 0, 0, Step.RETRY),
         ("missing_module", 0, 0, 0, Step.REBUILD),
-        ("authentication", 0, 0, 9, Step.FAIL),
+        ("damaged", 1, 0, 0, Step.RETRY),
+        ("authentication", 0, 0, 0, Step.RETRY),
+        ("authentication", 2, 0, 9, Step.FAIL),
         ("unshippable", 0, 0, 9, Step.FAIL),
     ],
 )
 def test_what_follows_a_tasks_error(kind: str, attempts: int, raised: int, retries: int, step: Step) -> None:
-    assert step_after_error(kind, attempts=attempts, raised=raised, retries=retries) is step
+    assert step_after_error(kind, ours=True, attempts=attempts, raised=raised, retries=retries) is step
+
+
+@pytest.mark.parametrize("kind", ["lost", "damaged", "store"])
+def test_what_another_run_keeps_cannot_be_made_again(kind: str) -> None:
+    assert step_after_error(kind, ours=False, attempts=0, raised=0, retries=9) is Step.FAIL
+
+
+@pytest.mark.parametrize(
+    ("times", "again", "tasks", "too_often"),
+    [(1, 0, 1, False), (2, 2, 1, False), (3, 2, 1, True), (1, 200, 100, False), (1, 201, 100, True)],
+)
+def test_how_often_a_store_may_lose_something(times: int, again: int, tasks: int, too_often: bool) -> None:
+    assert lost_too_often(times, again=again, tasks=tasks) is too_often
 
 
 @pytest.mark.parametrize(

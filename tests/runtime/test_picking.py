@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graphlambda.kernels.chunk import getitem
-from graphlambda.runtime.parts import PICKERS
+from graphlambda.runtime.picking import PICKERS
 from graphlambda.testing.bare import OPERATION
 
 if TYPE_CHECKING:

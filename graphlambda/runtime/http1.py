@@ -1,0 +1,279 @@
+"""A small HTTP/1.1 client on kept connections, for stores that speak it.
+
+In: a request's method, target, headers and parts. Out: an answer, its body in private, writable memory. Must not
+retry, nor wait longer than `CALM_S` and what the bytes take at `SLOWEST_BYTES_S`.
+
+`http.client` would cost a cold start 25 ms to import, `socket` alone costs 7; it copies bodies that we receive in
+place, and joins none of the parts that we send as they are. Sources: RFC 9110 and RFC 9112.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from time import monotonic
+
+from .frame import allocate, size_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from .frame import Buffer
+
+    Place: TypeAlias = Callable[[int, Mapping[str, str], int], memoryview]
+    """(status, headers, bytes of the body) → memory of that size, for the body."""
+
+CONNECT_S = 5.0
+"""Longest that one address may take to answer."""
+
+CALM_S = 20.0
+"""Longest silence of the server, and what an exchange may take apart from its bytes."""
+
+SLOWEST_BYTES_S = 1 << 20
+"""Bytes a second below which an exchange is given up."""
+
+_HEAD_BYTES = 1 << 16
+_AT_ONCE = 256  # buffers of one system call; Linux takes 1,024
+_JOINED_BYTES = 1 << 14  # what is smaller is copied together: one packet, one system call
+
+
+class Answer:
+    """What a server answered."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: memoryview) -> None:
+        self.status = status
+        self.headers = headers
+        """By name in lower case."""
+        self.body = body
+
+
+class Http:
+    """The connections of this process to one server; used from any thread."""
+
+    def __init__(self, url: str, ca: str | None = None) -> None:
+        """`url` is `http://host:port` or `https://…`; `ca` a file of certificates, None for the system's."""
+        scheme, _, self.host = url.partition("://")
+        name, colon, port = self.host.rpartition(":")
+        self._tls = scheme == "https"
+        bare = name if colon and port.isdigit() else self.host
+        self._address = (bare.strip("[]"), int(port) if bare is name else 443 if self._tls else 80)
+        self._ca = ca
+        self._owner = os.getpid()
+        self._idle: list[_Connection] = []
+
+    def __repr__(self) -> str:
+        return f"Http({self.host!r})"
+
+    def __del__(self) -> None:
+        self.close()
+
+    def exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        parts: Sequence[Buffer] = (),
+        *,
+        place: Place | None = None,
+    ) -> Answer:
+        """Send a request and return its answer; `place` says where a body is received.
+
+        Raises:
+            OSError: there is no connection, it broke, or the server was silent or slow; what was done is unknown.
+        """
+        connection = self._connection()
+        try:
+            answer = connection.exchange(method, self._head(method, target, headers, parts), parts, place)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.reusable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _head(self, method: str, target: str, headers: Mapping[str, str], parts: Sequence[Buffer]) -> bytes:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.host}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if parts or method in {"PUT", "POST"}:
+            lines.append(f"Content-Length: {size_of(parts)}")
+        return "\r\n".join((*lines, "", "")).encode("latin-1")
+
+    def _connection(self) -> _Connection:
+        if (
+            self._owner != os.getpid()
+        ):  # a fork's child shares its parent's sockets, and must not speak on them
+            self._owner, self._idle = os.getpid(), []
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if connection.is_quiet():
+                return connection
+            connection.close()
+        return _Connection(_connected(self._address, self._ca, tls=self._tls))
+
+
+class _Connection:
+    """One connection; one exchange at a time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._gathers = type(sock) is socket.socket  # TLS takes one buffer at a time
+        self._deadline = 0.0
+        self.reusable = True
+
+    def is_quiet(self) -> bool:
+        """Whether the server neither said anything since the last answer nor hung up."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def exchange(self, method: str, head: bytes, parts: Sequence[Buffer], place: Place | None) -> Answer:
+        """Send and receive; see `Http.exchange`."""
+        self._allow(size_of(parts))
+        try:
+            self._send(head, parts)
+        except (BrokenPipeError, ConnectionResetError):  # refused before all was sent: the answer may say why
+            self.reusable = False
+            try:
+                return self._answer(method, place)
+            except OSError:
+                pass
+            raise
+        return self._answer(method, place)
+
+    def _allow(self, size_bytes: int) -> None:
+        self._deadline = monotonic() + CALM_S + size_bytes / SLOWEST_BYTES_S
+
+    def _wait_at_most(self) -> None:
+        left_s = self._deadline - monotonic()
+        if left_s <= 0:
+            raise TimeoutError(f"slower than {SLOWEST_BYTES_S >> 20} MiB/s")
+        self._socket.settimeout(min(left_s, CALM_S))
+
+    def _send(self, head: bytes, parts: Sequence[Buffer]) -> None:
+        if size_of(parts) <= _JOINED_BYTES:
+            head, parts = b"".join((head, *parts)), ()
+        at_once = _AT_ONCE if self._gathers else 1
+        views = [memoryview(part) for part in (head, *parts) if len(part)]
+        for start in range(0, len(views), at_once):
+            self._send_some(views[start : start + at_once])
+
+    def _send_some(self, views: list[memoryview]) -> None:
+        while views:
+            self._wait_at_most()
+            sent = self._socket.sendmsg(views) if self._gathers else self._socket.send(views[0])
+            while views and sent >= len(views[0]):
+                sent -= len(views.pop(0))
+            if sent:
+                views[0] = views[0][sent:]
+
+    def _answer(self, method: str, place: Place | None) -> Answer:
+        try:
+            return self._received(method, place)
+        except ValueError as error:  # a number that is none
+            raise ConnectionError(f"no answer in HTTP/1.1: {error}") from error
+
+    def _received(self, method: str, place: Place | None) -> Answer:
+        self._allow(0)
+        status, headers, rest = self._read_head()
+        while 100 <= status < 200:  # an interim answer
+            status, headers, rest = self._read_head(rest)
+        if headers.get("connection", "").lower() == "close":
+            self.reusable = False
+        if method == "HEAD" or status in {204, 304}:
+            return Answer(status, headers, memoryview(bytearray()))
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            return Answer(status, headers, memoryview(self._read_chunks(rest)))
+        if "content-length" not in headers:
+            raise ValueError("a body without a length")
+        size = int(headers["content-length"])
+        body = allocate(size) if place is None else place(status, headers, size)
+        if len(body) != size:
+            raise ValueError(f"a body of {size} bytes")
+        self._fill(body, rest)
+        return Answer(status, headers, body)
+
+    def _read_head(self, rest: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+        while (end := rest.find(b"\r\n\r\n")) < 0:
+            if len(rest) > _HEAD_BYTES:
+                raise ValueError("headers that do not end")
+            rest += self._some()
+        first, *lines = rest[:end].decode("latin-1").split("\r\n")
+        version, _, status = first.partition(" ")
+        if not version.startswith("HTTP/1."):
+            raise ValueError(first[:80])
+        self.reusable &= version != "HTTP/1.0"
+        pairs = (line.partition(":") for line in lines)
+        return int(status[:3]), {name.lower(): value.strip() for name, _, value in pairs}, rest[end + 4 :]
+
+    def _some(self) -> bytes:
+        self._wait_at_most()
+        found = self._socket.recv(_HEAD_BYTES)
+        if not found:
+            raise ConnectionError("the server ended the connection")
+        return found
+
+    def _fill(self, body: memoryview, rest: bytes) -> None:
+        """Receive the rest of a body in place."""
+        if len(rest) > len(body):
+            raise ValueError("a body longer than it says")
+        self._allow(len(body))
+        at = len(rest)
+        body[:at] = rest
+        while at < len(body):
+            self._wait_at_most()
+            got = self._socket.recv_into(body[at:])
+            if not got:
+                raise ConnectionError(f"the server ended the connection after {at} of {len(body)} bytes")
+            at += got
+
+    def _read_chunks(self, rest: bytes) -> bytearray:
+        body = bytearray()
+        while True:
+            line, rest = self._until_line(rest)
+            size = int(line.partition(b";")[0], 16)
+            while len(rest) < size + 2:
+                rest += self._some()
+            body += rest[:size]
+            rest = rest[size + 2 :]
+            if size == 0:
+                self.reusable &= not rest  # what follows would be trailers: nothing that we ask for
+                return body
+
+    def _until_line(self, rest: bytes) -> tuple[bytes, bytes]:
+        while b"\r\n" not in rest:
+            rest += self._some()
+        line, _, rest = rest.partition(b"\r\n")
+        return line, rest
+
+
+def _connected(address: tuple[str, int], ca: str | None, *, tls: bool) -> socket.socket:
+    sock = socket.create_connection(address, CONNECT_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not tls:
+        return sock
+    import ssl  # noqa: PLC0415  (13 ms, where a store asks for TLS only)
+
+    try:
+        return ssl.create_default_context(cafile=ca).wrap_socket(sock, server_hostname=address[0])
+    except BaseException:
+        sock.close()
+        raise
