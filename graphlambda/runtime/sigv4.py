@@ -42,16 +42,16 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
     `url` is as sent: its path is percent-encoded. `Host` is signed from the URL and left to the client. `payload` is
     the body's SHA-256 in hex where the caller has it, or S3's word for none (`UNSIGNED`); `body` is not read then.
     """
-    time = strftime("%Y%m%dT%H%M%SZ", gmtime(now))
+    time = _written(int(now))
     sent = {**headers, "X-Amz-Date": time}
     if token:
         sent["X-Amz-Security-Token"] = token
     payload = payload or sha256(body).hexdigest()
     if service == "s3":
         sent["X-Amz-Content-SHA256"] = payload
-    names, canonical = _canonical_request(method, url, sent, payload, service)
+    names, canonical = _canonical_request(method, url, tuple(sent.items()), service)
     scope = f"{time[:8]}/{region}/{service}/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
+    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256((canonical + payload).encode()).hexdigest()}"
     signature = hmac.digest(
         _signing_key(secret_key, time[:8], region, service), to_sign.encode(), "sha256"
     ).hex()
@@ -61,12 +61,21 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
     return sent
 
 
+@lru_cache(maxsize=4)
+def _written(seconds: int) -> str:
+    return strftime("%Y%m%dT%H%M%SZ", gmtime(seconds))
+
+
+@lru_cache(maxsize=256)
 def _canonical_request(
-    method: str, url: str, headers: Mapping[str, str], payload: str, service: str
+    method: str, url: str, headers: tuple[tuple[str, str], ...], service: str
 ) -> tuple[str, str]:
-    """Return the signed headers' names and the text that is signed."""
+    """Return the signed headers' names and the text that is signed, but for the payload's digest at its end.
+
+    Requests of one second for one function differ in nothing else.
+    """
     parts = urlsplit(url)
-    signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    signed = {name.lower(): " ".join(value.split()) for name, value in headers}
     signed.setdefault("host", parts.netloc.rpartition("@")[2])
     lines = sorted(item for item in signed.items() if item[0] not in _UNSIGNED)
     names = ";".join(name for name, _ in lines)
@@ -74,7 +83,7 @@ def _canonical_request(
     if service != "s3":  # every other service signs the encoded path encoded once more
         path = quote(path, safe="/~")
     shown = "".join(f"{name}:{value}\n" for name, value in lines)
-    return names, f"{method}\n{path}\n{_canonical_query(parts.query)}\n{shown}\n{names}\n{payload}"
+    return names, f"{method}\n{path}\n{_canonical_query(parts.query)}\n{shown}\n{names}\n"
 
 
 def _canonical_query(query: str) -> str:

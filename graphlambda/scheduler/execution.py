@@ -3,8 +3,8 @@
 In: a `RunState` to ask and to tell, requests, an invoker. Out: every task committed, or the error that ends
 the run. Must not decide what follows a failure: that is `mending`, by `policy`.
 
-Every invocation is a coroutine of its own: it builds its request, waits for the reply, settles it, and sends
-off whatever that made possible. So a successor starts in the same turn of the loop that its input came in.
+What is in flight are lanes: coroutines, each of which builds a request, waits for the reply, settles it, and goes on
+with what comes first then. So a successor starts in the same turn of the loop that its input came in.
 """
 
 from __future__ import annotations
@@ -83,14 +83,31 @@ class Execution:
 
     def _go_on(self) -> None:
         """Send as much as may be in flight; see whether all is done."""
-        while not (self._over.done() or self._resting) and self._in_flight < self._window.size:
-            table, tasks = self._next()
-            if not tasks:
-                break
-            self._in_flight += 1
-            self._begin(self._invocation(table, tasks))
+        while batch := self._taken():
+            self._begin(self._lane(*batch))
         if self._state.finished and not self._over.done():
             self._over.set_result(None)
+
+    async def _lane(self, table: int, tasks: list[int]) -> None:
+        """Invoke for some tasks, then for others, as long as there are any."""
+        batch: tuple[int, list[int]] | None = (table, tasks)
+        while batch:
+            try:
+                await self._invocation(*batch)
+            finally:
+                self._in_flight -= 1
+            batch = self._taken()
+            self._go_on()
+
+    def _taken(self) -> tuple[int, list[int]] | None:
+        """Return the next invocation's table and tasks, which count as in flight; None where none may be sent."""
+        if self._over.done() or self._resting or self._in_flight >= self._window.size:
+            return None
+        table, tasks = self._next()
+        if not tasks:
+            return None
+        self._in_flight += 1
+        return table, tasks
 
     def _next(self) -> tuple[int, list[int]]:
         """Return the tasks of the next invocation and their table; none where none is ready."""
@@ -129,20 +146,17 @@ class Execution:
 
     async def _invocation(self, table: int, tasks: list[int]) -> None:
         """Send some tasks and settle what comes back."""
-        try:
-            request = await self._requests.build(table, tasks)
-            for task in request.left:
-                self._state.give_back(task)
-            function = self._units[table].function
-            outcome = await self._sent(table, function, request)
-            if request.stored:
-                self._tools.values.discard(request.stored)
-            if isinstance(outcome, Answered):
-                await self._settle(table, function, request.tasks, outcome)
-            else:
-                await self._mending.mend(table, function, request.tasks, outcome)
-        finally:
-            self._in_flight -= 1
+        request = await self._requests.build(table, tasks)
+        for task in request.left:
+            self._state.give_back(task)
+        function = self._units[table].function
+        outcome = await self._sent(table, function, request)
+        if request.stored:
+            self._tools.values.discard(request.stored)
+        if isinstance(outcome, Answered):
+            await self._settle(table, function, request.tasks, outcome)
+        else:
+            await self._mending.mend(table, function, request.tasks, outcome)
 
     async def _sent(self, table: int, function: str, request: Request) -> Outcome:
         """Return what became of a request; measure it."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from graphlambda.runtime.sigv4 import sign
 from graphlambda.scheduler.invoke import Reply
@@ -76,6 +77,7 @@ class HttpInvoker:
         self._proxy = proxy
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}
 
     def __repr__(self) -> str:
         return f"HttpInvoker({self._endpoint!r})"
@@ -88,10 +90,12 @@ class HttpInvoker:
             ConnectionError: the endpoint is unreachable, or dropped the connection.
         """
         session = self._opened()
-        url = f"{self._endpoint}/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        url = self._urls.get(function) or self._url(function)
         try:
             async with asyncio.timeout(timeout_s):
-                sent = session.post(url, data=payload, headers=self._signed(url, payload), proxy=self._proxy)
+                sent = session.post(
+                    url, data=payload, headers=self._signed(str(url), payload), proxy=self._proxy
+                )
                 async with sent as answer:
                     return _reply(answer, await answer.read())
         except TimeoutError as error:
@@ -117,6 +121,12 @@ class HttpInvoker:
                 skip_auto_headers=("User-Agent", "Accept-Encoding"), cookie_jar=aiohttp.DummyCookieJar(),
             )  # fmt: skip
         return self._session
+
+    def _url(self, function: str) -> URL:
+        """Return a function's URL, made once: to parse it costs as much as to sign a request."""
+        path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        self._urls[function] = url = URL(self._endpoint + path, encoded=True)
+        return url
 
     def _signed(self, url: str, payload: bytes) -> dict[str, str]:
         with_ = self._credentials()

@@ -58,6 +58,8 @@ class Mending:
 
     def attempt(self, tasks: Iterable[int]) -> int:
         """Return the number of the attempt that comes next for the most tried of some tasks."""
+        if not self._charged and not self._raised:
+            return 1
         return 1 + max(self._charged[task] + self._raised[task] for task in tasks)
 
     async def mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:

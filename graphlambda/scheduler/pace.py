@@ -17,7 +17,7 @@ class Durations:
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=RECENT)
-        self._sorted: list[float] = []
+        self._sorted: list[float] | None = []
         self._warm = False
 
     def add(self, seconds: float, *, cold: bool) -> None:
@@ -28,17 +28,23 @@ class Durations:
             self._recent.clear()
             self._warm = True
         self._recent.append(seconds)
-        self._sorted = sorted(self._recent)
+        self._sorted = None
 
     @property
     def upper_s(self) -> float | None:
         """The upper quartile: what to expect, on the careful side."""
-        return self._sorted[3 * (len(self._sorted) - 1) // 4] if self._sorted else None
+        ordered = self._in_order()
+        return ordered[3 * (len(ordered) - 1) // 4] if ordered else None
 
     @property
     def least_s(self) -> float | None:
         """The least: what it costs when nothing else is in the way."""
-        return self._sorted[0] if self._sorted else None
+        return min(self._recent, default=None)
+
+    def _in_order(self) -> list[float]:
+        if self._sorted is None:
+            self._sorted = sorted(self._recent)
+        return self._sorted
 
 
 class Window:
