@@ -36,7 +36,11 @@ DROPPED = "dropped"
 LEASE_S = 10.0
 """How old a run's lease may be before functions take its client for lost."""
 
-_KINDS = {"file": (".files", "FileClient"), "s3": (".s3", "S3Client")}
+_KINDS = {
+    "file": (".files", "FileClient"),
+    "s3": (".s3", "S3Client"),
+    "valkey": (".valkey", "ValkeyClient"),
+}
 
 
 def client_of(spec: Mapping[str, Any]) -> Client:

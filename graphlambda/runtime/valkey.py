@@ -1,0 +1,292 @@
+"""The Valkey client: values in a Valkey or Redis server, for functions and clients wherever they are.
+
+In: names and frames. Out: keys that expire, written whole or not at all. Must not know frames' content.
+
+Keys of a run, none with a hash tag, so that a cluster spreads them::
+
+    gl:<run>                        the lease: `go` or `cancelled`; how much of its time is left tells its age
+    gl:<run>:<name>                 a value: 64 bytes of head, then the frame, or nothing where it is in chunks
+    gl:<run>:<name>:<token>:<n>     its chunks, of one writer; whoever sets the head first wins
+    gl:<run>:.names                 a set: the names, and `<name>:<token>:<chunks>`, for whoever drops the run
+
+A writer enters itself into `.names`, writes, then looks at the lease. Who drops a run deletes the lease first, then what
+`.names` holds: so of a late writer and a drop, one of the two deletes the value.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from .faults import LostValueError, ValueStoreError
+from .files import checked
+from .frame import allocate, size_of
+from .resp import Address, Refused, Server
+from .values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from .cluster import Cluster
+    from .frame import Buffer
+    from .resp import Command, Reply, Sinks
+
+TTL_S = 3600
+"""How long a key lives that nobody renews: a client renews its runs' keys well before."""
+
+CHUNK_BYTES = 1 << 20
+"""A larger value is moved in pieces of this size: the server parses one while the next is on its way."""
+
+DIRECT_BYTES = CHUNK_BYTES + (1 << 16)
+
+_HEAD = struct.Struct(
+    "<4sIQ16s32x"
+)  # magic, chunks, bytes of the frame, token; 64 bytes, so that frames stay aligned
+_MAGIC = b"GLV1"
+_TTL = str(TTL_S).encode()
+
+_NO_TOKEN = bytes(16)
+_NOTHING = (0, 0, _NO_TOKEN)
+
+_kept: dict[str, Server | Cluster] = {}
+
+
+class ValkeyClient:
+    """Reads and writes values of one server or cluster."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, server: Server | Cluster) -> None:
+        self.server = server
+
+    @classmethod
+    def of(cls, spec: dict[str, Any]) -> ValkeyClient:
+        """Return the client that a request's `store` describes; its connections are kept by the environment."""
+        known = repr(spec)
+        if known not in _kept:
+            _kept[known] = _server_of(spec)
+        return cls(_kept[known])
+
+    def read(self, run: str, name: str) -> memoryview:
+        """Return a value's frame in private, writable memory.
+
+        Raises:
+            LostValueError: it is not there.
+            ValueStoreError: the server is out of reach.
+        """
+        key = key_of(run, name)
+        (held,) = self._run("read", run, name, [(b"GET", key)])
+        if held is None:
+            raise _lost(run, name)
+        chunks, size, token = _opened(held)
+        if not chunks:
+            return held[_HEAD.size :]  # type: ignore[no-any-return]
+        frame = allocate(size)
+        gets = [(b"GET", each) for each in _chunk_keys(key, token, chunks)]
+        sinks = {n: frame[n * CHUNK_BYTES : (n + 1) * CHUNK_BYTES] for n in range(chunks)}
+        if None in self._run("read", run, name, gets, sinks=sinks):  # evicted
+            self._take_back(run, name, token, chunks)  # or nobody could write it again
+            raise _lost(run, name)
+        return frame
+
+    def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Make a value out of a frame's parts, unless it is there: the first writer of a name wins.
+
+        Raises:
+            ValueStoreError: the run is gone, the server full or out of reach.
+        """
+        size = size_of(parts)
+        chunks = -(-size // CHUNK_BYTES) if size > DIRECT_BYTES else 0
+        token = os.urandom(8).hex().encode() if chunks else _NO_TOKEN
+        head = _HEAD.pack(_MAGIC, chunks, size, token)
+        try:
+            if chunks:
+                self._run(
+                    "write",
+                    run,
+                    name,
+                    [*_entering(run, name, token, chunks), *_setting(run, name, token, parts)],
+                )
+            entering = () if chunks else _entering(run, name, token, chunks)
+            set_head = (b"SET", key_of(run, name), [head] if chunks else [head, *parts], b"NX", b"EX", _TTL)
+            *_, written, begun = self._run(
+                "write", run, name, [*entering, set_head], [(b"EXISTS", lease_key(run))]
+            )
+        except ValueStoreError:
+            self._take_back(run, name, token, chunks)
+            raise
+        if not begun:
+            self._take_back(run, name, token, chunks)
+            raise ValueStoreError(
+                f"cannot write value {name} of run {run}: the run was not begun, or is over"
+            )
+        if written is None and chunks and not self._is_ours(run, name, token):
+            self.remove(run, [_entry(name, token, chunks)], keep_head=True)
+
+    def size(self, run: str, name: str) -> int | None:
+        """Return how many bytes a value's frame has; None where there is no such value.
+
+        Raises:
+            ValueStoreError: the server is out of reach.
+        """
+        (head,) = self._run("look up", run, name, [_look(key_of(run, name))])
+        return _opened(head)[1] if head else None
+
+    def delete(self, run: str, names: Iterable[str]) -> None:
+        """Delete values; those that are not there are passed over.
+
+        Raises:
+            ValueStoreError: the server is out of reach.
+        """
+        keys = {name: key_of(run, name) for name in names}
+        heads = self._run("delete", run, "", [_look(key) for key in keys.values()])
+        opened = [_opened(head) if head else _NOTHING for head in heads]
+        self.remove(
+            run,
+            [_entry(name, token, chunks) for name, (chunks, _, token) in zip(keys, opened, strict=True)],
+        )
+
+    def remove(self, run: str, entries: Sequence[bytes], *, keep_head: bool = False) -> None:
+        """Delete what these entries of a run's `names` stand for, and the entries.
+
+        Raises:
+            ValueStoreError: the server is out of reach.
+        """
+        if entries:
+            doomed = [key for entry in entries for key in keys_of(run, entry)[keep_head:]]
+            leaving = (b"SREM", names_key(run), *entries)
+            self._run("delete", run, "", [(b"UNLINK", key) for key in doomed], [leaving])
+
+    def ended(self, run: str) -> str:
+        """Return why a run does not go on: cancelled, dropped, or its client is lost; empty while it does."""
+        key = lease_key(run)
+        try:
+            word, left_ms = self._run("look up", run, "", [(b"GET", key), (b"PTTL", key)])
+        except ValueStoreError:  # reading and writing values will say what is wrong
+            return ""
+        if word is None or left_ms < 0:
+            return DROPPED
+        return CANCELLED if word == CANCELLED.encode() else CLIENT_LOST if age_s(left_ms) > LEASE_S else ""
+
+    def _take_back(self, run: str, name: str, token: bytes, chunks: int) -> None:
+        """Delete what one writer wrote, if that can be done; else it expires."""
+        try:
+            ours = self._is_ours(run, name, token)
+            self.remove(run, [_entry(name, token, chunks)], keep_head=not ours)
+        except ValueStoreError:
+            return
+
+    def _is_ours(self, run: str, name: str, token: bytes) -> bool:
+        """Whether a value's head is this writer's."""
+        (head,) = self._run("look up", run, name, [_look(key_of(run, name))])
+        return bool(head) and _opened(head)[2] == token
+
+    def _run(
+        self, verb: str, run: str, name: str, *batches: Sequence[Command], sinks: Sinks | None = None
+    ) -> list[Reply]:
+        """Return the server's replies; raises ValueStoreError for those that are refusals."""
+        what = f"cannot {verb} value {name} of run {run}" if name else f"cannot {verb} values of run {run}"
+        try:
+            replies = self.server.run(*batches, sinks=sinks)
+        except (OSError, Refused) as error:
+            raise ValueStoreError(f"{what}: {error} ({self.server.address})") from error
+        for reply in replies:
+            if isinstance(reply, Refused):
+                why = "the server is full" if reply.code == "OOM" else str(reply)
+                raise ValueStoreError(f"{what}: {why} ({self.server.address})")
+        return replies
+
+
+def lease_key(run: str) -> bytes:
+    """Return the key of a run's lease."""
+    return f"gl:{checked(run)}".encode()
+
+
+def names_key(run: str) -> bytes:
+    """Return the key of the set of a run's names."""
+    return b"%b:.names" % lease_key(run)
+
+
+def key_of(run: str, name: str) -> bytes:
+    """Return the key of a value."""
+    return f"gl:{checked(run)}:{checked(name)}".encode()
+
+
+def keys_of(run: str, entry: bytes) -> list[bytes]:
+    """Return the keys that an entry of a run's `.names` stands for: the head's, then the chunks'."""
+    name, _, rest = entry.partition(b":")
+    key = b"%b:%b" % (lease_key(run), name)
+    token, _, chunks = rest.partition(b":")
+    return [key, *_chunk_keys(key, token, int(chunks or 0))]
+
+
+def age_s(left_ms: int) -> float:
+    """Return how old a lease is, by the server's own clock."""
+    return TTL_S - left_ms / 1000
+
+
+def _entry(name: str, token: bytes, chunks: int) -> bytes:
+    return b"%b:%b:%d" % (name.encode(), token, chunks) if chunks else name.encode()
+
+
+def _entering(run: str, name: str, token: bytes, chunks: int) -> list[Command]:
+    names = names_key(run)
+    return [(b"SADD", names, _entry(name, token, chunks)), (b"EXPIRE", names, _TTL)]
+
+
+def _setting(run: str, name: str, token: bytes, parts: Sequence[Buffer]) -> Iterator[Command]:
+    """Yield what writes a frame's chunks."""
+    key = key_of(run, name)
+    for number, piece in enumerate(_pieces(parts)):
+        yield b"SET", _chunk_key(key, token, number), piece, b"EX", _TTL
+
+
+def _pieces(parts: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """Cut a frame's parts into chunks, each a list of buffers, without copying."""
+    piece: list[Buffer] = []
+    room = CHUNK_BYTES
+    for part in parts:
+        left = memoryview(part)
+        while len(left) >= room:
+            yield [*piece, left[:room]]
+            left, piece, room = left[room:], [], CHUNK_BYTES
+        if left:
+            piece.append(left)
+            room -= len(left)
+    if piece:
+        yield piece
+
+
+def _chunk_keys(key: bytes, token: bytes, chunks: int) -> list[bytes]:
+    return [_chunk_key(key, token, number) for number in range(chunks)]
+
+
+def _chunk_key(key: bytes, token: bytes, number: int) -> bytes:
+    return b"%b:%b:%d" % (key, token, number)
+
+
+def _look(key: bytes) -> Command:
+    """Return what reads a value's head only."""
+    return b"GETRANGE", key, b"0", str(_HEAD.size - 1).encode()
+
+
+def _opened(held: memoryview) -> tuple[int, int, bytes]:
+    """Return what a head says: chunks, bytes of the frame, token."""
+    magic, chunks, size, token = _HEAD.unpack_from(held)
+    if magic != _MAGIC:
+        raise ValueStoreError(f"a value of another version: {magic!r} instead of {_MAGIC!r}")
+    return chunks, size, token
+
+
+def _lost(run: str, name: str) -> LostValueError:
+    return LostValueError(f"cannot read value {name} of run {run}: it is not there", run, name)
+
+
+def _server_of(spec: dict[str, Any]) -> Server | Cluster:
+    if not spec.get("cluster"):
+        return Server(Address(spec))
+    from .cluster import Cluster  # noqa: PLC0415  (few deployments have one)
+
+    return Cluster(Address(spec))

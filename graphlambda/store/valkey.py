@@ -1,0 +1,183 @@
+"""The Valkey store: values in a Valkey or Redis server, or a cluster of them.
+
+In: frames. Out: keys that expire. Built on `runtime.valkey`, which functions use themselves and which describes the
+keys; what only a client needs (leases, listing, names of servers) is here.
+
+A run's keys are listed in a set of its own, so that dropping it scans no server; `gl:.runs` lists the runs. Each key
+lives for an hour from its last renewal: `touch` renews the lease, and every quarter of an hour all of its run's keys.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from graphlambda.errors import ConfigError, StoreError
+from graphlambda.runtime.resp import Address, Refused, Server
+from graphlambda.runtime.valkey import TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
+from graphlambda.runtime.values import CANCELLED
+from graphlambda.store.base import Store, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.resp import Command, Reply
+
+_RUNS = b"gl:.runs"
+_TTL = str(TTL_S).encode()
+_RENEWED_EVERY_S = TTL_S / 4
+_AT_ONCE = 1000
+"""How many names are looked at with one command."""
+
+
+class ValkeyStore(Store):
+    """Values in one server or cluster."""
+
+    def __init__(self, spec: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Use what `spec_of` returned; nothing is sent yet."""
+        self._spec = spec
+        self._clock = clock
+        self._client = ValkeyClient.of(spec)
+        self._renewed_s: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"ValkeyStore({self.address!r})"
+
+    @property
+    def address(self) -> str:
+        """Return `valkey:` and the socket or host and port."""
+        return f"valkey:{self._client.server.address}"
+
+    def spec(self) -> dict[str, Any]:
+        """Return what a request says of the store: a server's password, too, where it was given one."""
+        return self._spec
+
+    def touch(self, run: str) -> None:
+        """Set the run's lease, or renew it; now and then all of its keys."""
+        lease = lease_key(run)
+        began: list[Command] = [
+            (b"SET", lease, b"go", b"NX", b"EX", _TTL),
+            (b"EXPIRE", lease, _TTL),
+            (b"EXPIRE", names_key(run), _TTL),
+            (b"SADD", _RUNS, run.encode()),
+            (b"EXPIRE", _RUNS, _TTL),
+        ]
+        self._run(began)
+        now_s = self._clock()
+        if now_s - self._renewed_s.setdefault(run, now_s) >= _RENEWED_EVERY_S:
+            self._renewed_s[run] = now_s
+            for entries in self._entries(run):
+                self._run([(b"EXPIRE", key, _TTL) for entry in entries for key in keys_of(run, entry)])
+
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame, whole or not at all; the first put of a name wins."""
+        with translated():
+            self._client.write(run, name, parts)
+
+    def get(self, run: str, name: str) -> memoryview:
+        """Return a frame in private, writable memory."""
+        with translated():
+            return self._client.read(run, name)
+
+    def size(self, run: str, name: str) -> int | None:
+        """Return a frame's bytes; None when the value is not there."""
+        with translated():
+            return self._client.size(run, name)
+
+    def delete(self, run: str, names: Iterable[str]) -> None:
+        """Delete values; those that are not there are passed over."""
+        with translated():
+            self._client.delete(run, names)
+
+    def cancel(self, run: str) -> None:
+        """Set the run's lease to what says so."""
+        self._run([(b"SET", lease_key(run), CANCELLED.encode(), b"XX", b"KEEPTTL")])
+
+    def drop(self, run: str) -> None:
+        """Delete the run's lease, so that nobody writes to it any more, then its values."""
+        self._renewed_s.pop(run, None)
+        self._run([(b"DEL", lease_key(run))])
+        with translated():
+            while entries := self._taken(run):
+                self._client.remove(run, entries)
+        self._run([(b"SREM", _RUNS, run.encode())])
+
+    def runs(self) -> dict[str, float]:
+        """Return the age of each run's lease; a run whose lease expired is there no longer."""
+        (members,) = self._run([(b"SMEMBERS", _RUNS)])
+        names = sorted(bytes(member).decode() for member in members)
+        left_ms = self._run([(b"PTTL", lease_key(name)) for name in names])
+        ages = {name: age_s(ms) for name, ms in zip(names, left_ms, strict=True) if ms >= 0}
+        if gone := [name.encode() for name in names if name not in ages]:
+            self._run([(b"SREM", _RUNS, *gone)])
+        return ages
+
+    def _taken(self, run: str) -> list[bytes]:
+        """Take some entries out of the run's names; they expire where this process dies before it deletes them."""
+        (entries,) = self._run([(b"SPOP", names_key(run), str(_AT_ONCE).encode())])
+        return list(map(bytes, entries))
+
+    def _entries(self, run: str) -> Iterator[list[bytes]]:
+        cursor = b"0"
+        while True:
+            scan = (b"SSCAN", names_key(run), cursor, b"COUNT", str(_AT_ONCE).encode())
+            ((following, entries),) = self._run([scan])
+            yield list(map(bytes, entries))
+            if (cursor := bytes(following)) == b"0":
+                return
+
+    def _run(self, commands: Sequence[Command]) -> list[Reply]:
+        server = self._client.server
+        with _translated(server.address):
+            replies = server.run(commands)
+            for reply in replies:
+                if isinstance(reply, Refused):
+                    raise reply
+        return replies
+
+
+def spec_of(url: str) -> dict[str, Any]:
+    """Return what names a server, as a request says it, after asking the server whether it is a cluster.
+
+    `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS (`?ssl_ca_certs=` names a file of
+    certificates to trust), `unix:/path/of/socket`.
+
+    Raises:
+        ConfigError: the URL says something else.
+        StoreError: the server is out of reach, or does not know us.
+    """
+    spec = _parsed(url)
+    server = Server(Address(spec))
+    with _translated(server.address):
+        (told,) = server.run([(b"INFO", b"cluster")])
+        if isinstance(told, Refused):
+            raise told
+    server.close()
+    return {**spec, "cluster": b"cluster_enabled:1" in bytes(told)}
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path.startswith("/"):
+        place: dict[str, Any] = {"path": parts.path}
+    elif parts.scheme in {"redis", "rediss"} and parts.hostname:
+        place = {"host": parts.hostname, "port": parts.port or 6379, "tls": parts.scheme == "rediss"}
+    else:
+        raise ConfigError("a store's URL is redis://host:port, rediss://host:port or unix:/path")
+    who = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    trusted = parse_qs(parts.query).get("ssl_ca_certs")
+    certificates = {"ca": Path(trusted[0]).read_text()} if trusted else {}
+    database = parts.path.strip("/") if "host" in place else ""
+    return {"kind": "valkey", **place, **who, **certificates, "database": database}
+
+
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, Refused) as error:
+        raise StoreError(f"the Valkey store at {address} failed: {error}") from error
