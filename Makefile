@@ -59,5 +59,5 @@ $(DEMO): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	$(INSTALL) --group demo --group test --group lint
+	$(INSTALL) --group demo --group test --group bench --group lint
 	@touch $@ $(DEMO)
