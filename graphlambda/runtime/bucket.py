@@ -35,7 +35,7 @@ GIVE_UP_S = 60.0
 """No attempt begins that long after the first."""
 
 SPLIT_BYTES = 64 << 20
-"""A larger object is sent and received in parts, several at once; see `parts`."""
+"""A larger object is sent and received in parts, several at once; see `multipart`."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -118,7 +118,7 @@ class Bucket:
             return None
         etag = answer.headers.get("etag", "")
         if len(answer.body) < len(whole):
-            from .parts import get_rest  # noqa: PLC0415  (threads, which few values need)
+            from .multipart import get_rest  # noqa: PLC0415  (threads, which few values need)
 
             get_rest(self, key, whole, len(answer.body), etag)
         return whole, etag
@@ -130,7 +130,7 @@ class Bucket:
             ValueStoreError: the server refuses, or is unavailable.
         """
         if size_of(parts) > SPLIT_BYTES:
-            from .parts import put_in_parts  # noqa: PLC0415  (threads, which few values need)
+            from .multipart import put_in_parts  # noqa: PLC0415  (threads, which few values need)
 
             return put_in_parts(self, key, parts, condition)
         answer = self.ask("PUT", key, headers=condition, parts=parts, good=(200, 404, 412))

@@ -39,6 +39,7 @@ LEASE_S = 10.0
 _KINDS = {
     "file": (".files", "FileClient"),
     "s3": (".s3", "S3Client"),
+    "tiered": (".tiered", "TieredClient"),
     "valkey": (".valkey", "ValkeyClient"),
 }
 

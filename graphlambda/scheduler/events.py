@@ -114,14 +114,6 @@ class ValuesReleased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOverfull:
-    """A task is sent although what it makes may exceed the bound of the store: nothing else could go on."""
-
-    at_s: float
-    stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The last event of a run."""
 
@@ -130,9 +122,6 @@ class RunEnded:
     seconds: float
     failure: str
     """Empty, or the error's class name."""
-
-    stored_peak_bytes: int = 0
-    """The most that the run had in the store at one moment."""
 
 
 Event: TypeAlias = (
@@ -144,7 +133,6 @@ Event: TypeAlias = (
     | TaskRetried
     | TaskUndone
     | ValuesReleased
-    | StoreOverfull
     | RunEnded
 )
 

@@ -86,6 +86,7 @@ class Requests:
         self._settings = _settings(settings, place)
         self._heads: dict[int, Head] = {}
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
+        self._readers, self._results = _roads(program)
         self._any_kept = any(isinstance(data, Kept) for data in program.data)
         self._batches = 0
         self._renewals = 0
@@ -223,7 +224,9 @@ class Requests:
             "run": self._place.run,
             "operation": self._program.tables[table].operation.id,
             "keys": {self._place.run: b64encode(self._place.key).decode()},
-            "store": self._place.store.spec(),
+            "store": self._place.store.road(
+                readers=int(self._readers[table]), result=bool(self._results[table])
+            ),
             "inline_bytes": int(self._inline_bytes[table]),
             "reply_bytes": self._limits.reply_bytes,
             "gmac": knows_gmac(),
@@ -274,6 +277,17 @@ def _inline_bytes(program: Program, limits: Limits, *, keep: bool) -> Any:
     least = np.full(len(program.tables), limits.inline_bytes, np.int64)
     np.minimum.at(least, program.table_of, share[: program.task_count])
     return least
+
+
+def _roads(program: Program) -> tuple[Any, Any]:
+    """Return for each table the fewest readers that a value of its has, and whether one is an output of the run."""
+    read = np.bincount(program.edges.ids, minlength=program.task_count)[: program.task_count]
+    readers = np.full(len(program.tables), np.iinfo(np.int64).max, np.int64)
+    np.minimum.at(readers, program.table_of, read)
+    results = np.zeros(len(program.tables), bool)
+    outputs = [value for value in flat(list(program.outputs)) if value < program.task_count]
+    results[program.table_of[outputs]] = True
+    return readers, results
 
 
 def _digest(content: bytes) -> str:

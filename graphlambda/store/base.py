@@ -34,6 +34,10 @@ class Store(ABC):
     def spec(self) -> dict[str, Any]:
         """Return what a request says of the store, for `runtime.values.client_of`: JSON."""
 
+    def road(self, *, readers: int, result: bool) -> dict[str, Any]:  # noqa: ARG002  (for stores with a choice)
+        """Return what a request says of the store for values that so many tasks read, or that are a run's results."""
+        return self.spec()
+
     @abstractmethod
     def touch(self, run: str) -> None:
         """Begin a run, or renew its lease. Nothing can be put into a run that was not begun."""
@@ -49,10 +53,6 @@ class Store(ABC):
     @abstractmethod
     def size(self, run: str, name: str) -> int | None:
         """Return a frame's bytes, without reading it; None when the value is not there."""
-
-    def room_bytes(self) -> int | None:
-        """Return what the store could still take; None where it does not run out, or does not say."""
-        return None
 
     def exists(self, run: str, name: str) -> bool:
         """Whether the value is there."""

@@ -76,6 +76,7 @@ class S3Store(Store):
     ) -> None:
         """`keys` is asked at each request, so they may change; `ca` is a file of certificates, None: the system's."""
         self.location = location
+        self.keys = keys
         where = {name: value for name, value in self.spec().items() if name != "kind"}
         self._bucket = Bucket(**where, keys=keys, ca=ca, pause=pause)
         self._client = S3Client(self._bucket)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graphlambda.runtime.bucket import ATTEMPTS, FIRST_ONLY, Bucket, seconds_of
 from graphlambda.runtime.faults import ValueStoreError
 from graphlambda.runtime.identity import Keys, function_keys
-from graphlambda.runtime.parts import PART_BYTES, cut, get_rest, put_in_parts
+from graphlambda.runtime.multipart import PART_BYTES, cut, get_rest, put_in_parts
 from graphlambda.testing.s3_servers import BUCKET, REGION
 from graphlambda.testing.troubled import Proxy, Trouble, troubled
 
