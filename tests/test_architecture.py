@@ -31,6 +31,7 @@ WITHOUT_IN_AND_OUT = {
 }
 
 LAZY_IN_THE_RUNTIME = {
+    "snapshot_restore_py": "where AWS restores snapshots: its own runtime brings it along",
     "cloudpickle": "where pickle fails, and only then: the packager ships it where evidence says so",
     "zstandard": "where distributions come as an archive: the packager ships it with the archive",
 }

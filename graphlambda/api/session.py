@@ -83,7 +83,7 @@ class Session:
             yield
             return
         named = map(Path, program.paths)
-        paths = (*_working_folder(), *self.config.paths, *named, *_store_root(self.store))
+        paths = (*_always_visible(self.config, self.store), *named)
         with self.surroundings.given(program, paths):
             yield
 
@@ -140,13 +140,14 @@ def _opened(config: Config) -> Session:
 
 def _at_home(config: Config, store: FileStore, root: bytes) -> Session:
     concurrency = config.concurrency or os.cpu_count() or 1
+    visible = tuple(sorted(set(_always_visible(config, store))))
     local = start(
         LocalSettings(
             state=config.cache_dir / "local",
             most_bytes=config.cache_mb * 1_000_000 // 2,
             concurrency=concurrency,
             environments=_environments(concurrency),
-            visible=(store.root,),
+            visible=visible,
             hidden=(*credential_paths(Path.home()), config.state_dir),
             isolation=cast("Any", config.isolation),  # the configuration checked the word
         )
@@ -201,6 +202,11 @@ def _refuse_paths(paths: Iterable[str]) -> None:
 def _working_folder() -> list[Path]:
     folder = Path.cwd()
     return [] if folder in (Path("/"), Path.home()) else [folder]
+
+
+def _always_visible(config: Config, store: Store) -> list[Path]:
+    """Return what functions see in each run of a session, for as long as nobody changes the working folder."""
+    return [*_working_folder(), *config.paths, *_store_root(store)]
 
 
 def _store_root(store: Store) -> list[Path]:

@@ -68,6 +68,18 @@ class Catalogue:
                 found.append(self.function(path.stem))
         return found
 
+    def used_last(self, count: int) -> list[Function]:
+        """Return the functions that were used last, the latest first."""
+        stamps = {}
+        for path in self._functions.glob("*.json"):
+            with suppress(FileNotFoundError):  # another service has just deleted it
+                stamps[path.stem] = path.stat().st_mtime_ns
+        found = []
+        for name in sorted(stamps, key=lambda name: stamps[name], reverse=True)[:count]:
+            with suppress(ServiceError):
+                found.append(self.function(name))
+        return found
+
     def add_function(self, function: Function) -> None:
         """Keep a new function.
 

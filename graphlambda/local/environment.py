@@ -1,6 +1,6 @@
 """One execution environment: a process of its own, and the Runtime API port that serves it alone.
 
-In: a function, a launcher's specification, invocations one at a time. Out: results, to each invocation's `done`;
+In: a function, how its process is started and the parent it may be forked from, invocations one at a time. Out: results, to each invocation's `done`;
 `released` and `ended` to the pool. Must not know concurrency or other environments.
 """
 
@@ -11,11 +11,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from graphlambda.local import limits, processes
 from graphlambda.local.answers import Answer
@@ -31,38 +32,17 @@ from graphlambda.local.invocation import (
     too_large,
 )
 from graphlambda.local.names import function_arn
+from graphlambda.local.plan import helpers
 from graphlambda.local.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
+    from graphlambda.local.launcher import Launch
+    from graphlambda.local.parents import Parent
     from graphlambda.local.records import Function
 
 FREEZE_S = 0.05
 """How long a process goes on after its invocation before it is frozen. Lambda freezes at once; here, waking a frozen
 process would cost each of many short invocations in a row."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """How an environment's process is started."""
-
-    command: tuple[str, ...]
-    specification: Mapping[str, Any]
-    """For the guest, on its standard input; holds the token."""
-
-    variables: Mapping[str, str]
-    """The process's whole environment, without the Runtime API's address."""
-
-    folder: Path
-    """Working directory on the host."""
-
-    helpers: int
-    """Processes that the guest puts between the service and the function."""
-
-    tmp: Path | None
-    """Folder that stands for /tmp and ends with the environment; None where one is mounted."""
 
 
 class Owner(Protocol):
@@ -96,21 +76,19 @@ class Environment:
         self._began = time.perf_counter()
         self._timer: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pid: int | None = None
+        """None before it is born and after it has died."""
+        self._helpers = 0
+        self._input: int | None = None
+        """Where the process writes to, until it is born."""
         self._gone = asyncio.Event()
-
-    @property
-    def pid(self) -> int:
-        """Return the process that everything of the environment descends from."""
-        assert self._process is not None
-        return self._process.pid
 
     def processes(self) -> list[int]:
         """Return the function's process and all that it has started; the guest's own helpers are left out."""
-        return processes.descendants(self.pid)[self._helpers :]
+        return [] if self._pid is None else processes.descendants(self._pid)[self._helpers :]
 
-    def start(self, launch: Launch, first: Invocation) -> None:
-        """Start the process; it gets `first` as soon as it asks.
+    def start(self, launch: Launch, first: Invocation, parent: Parent | None) -> None:
+        """Start the process, by its parent if it has one; it gets `first` as soon as it asks.
 
         Raises:
             OSError: the process could not be started.
@@ -119,30 +97,22 @@ class Environment:
         listener = socket.create_server(("127.0.0.1", 0))
         self._port = listener.getsockname()[1]
         self._token = str(launch.specification["token"])
-        self._tmp = launch.tmp
-        self._helpers = launch.helpers
-        self._output, output = os.pipe()
-        os.set_blocking(self._output, False)
         variables = {**launch.variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._port}"}
+        self._launch = replace(launch, variables=variables)
+        self._output, end = os.pipe()
+        self._input = end
+        os.set_blocking(self._output, False)
         try:
-            self._process = subprocess.Popen(
-                launch.command,
-                env=variables,
-                cwd=launch.folder,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            if parent is None:
+                self._spawn()
+            else:
+                parent.fork(self, self._launch.order(), os.dup(end))
         except OSError:
             listener.close()
             os.close(self._output)
+            self._close_input()
             raise
-        finally:
-            os.close(output)
-        self._specify(launch.specification)
         loop.add_reader(self._output, self._drain)
-        processes.watch(self._process, self._died)
         api = RuntimeApi(self, by_token=launch.specification["client"] == "pure")
         self._serving = loop.create_task(self._listen(listener, api))
         self._current = first
@@ -165,17 +135,35 @@ class Environment:
         if self.dead:
             return
         self.dead, self._why = True, why
-        processes.kill(self.pid)
+        self._kill()
 
     async def gone(self) -> None:
         """Wait until the process has ended and its port is closed."""
         await self._gone.wait()
 
+    # --- what a parent says ------------------------------------------------------------------------------------
+
+    def born(self, pid: int) -> None:
+        """The process was forked."""
+        self._is(pid, forked=True)
+        if self.dead:
+            self._kill()
+
+    def refused(self) -> None:
+        """The process is not forked: it is started plainly, unless nobody wants it any more."""
+        if self.dead:
+            self.died(-signal.SIGKILL)
+            return
+        try:
+            self._spawn()
+        except OSError:
+            self.died(1)
+
     # --- what the process asks of the Runtime API -------------------------------------------------------------
 
     def is_own(self, peer: tuple[str, int]) -> bool:
         """Return whether a connection comes from this environment's process."""
-        return processes.owns_connection(self.pid, peer, self._port)
+        return self._pid is not None and processes.owns_connection(self._pid, peer, self._port)
 
     def has_token(self, token: str) -> bool:
         """Return whether this is the secret that this environment's process was started with."""
@@ -202,35 +190,61 @@ class Environment:
         """The process has a response that Lambda does not pass on."""
         self.dead = True  # AWS's client ends on the 413 that its process gets now
         self._finish(too_large(), "Unhandled", "Function.ResponseSizeTooLarge")
-        processes.kill(self.pid)
+        self._kill()
 
     def fail_to_start(self, body: bytes) -> None:
         """The function's module did not import: the environment is of no use."""
         self.dead = True
         self._finish(body, "Unhandled", error_type(body))
-        processes.kill(self.pid)
+        self._kill()
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _specify(self, specification: Mapping[str, Any]) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with self._process.stdin as pipe:
-            pipe.write(json.dumps(specification).encode())
+    def _spawn(self) -> None:
+        """Start the process plainly."""
+        launch = self._launch
+        process = subprocess.Popen(
+            launch.command,
+            env=dict(launch.variables),
+            cwd=launch.folder,
+            stdin=subprocess.PIPE,
+            stdout=self._input,
+            stderr=self._input,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(json.dumps(launch.specification).encode())
+        self._is(process.pid, forked=False)
+        processes.watch(process, self.died)
+
+    def _is(self, pid: int, *, forked: bool) -> None:
+        """Take note of the process; it alone writes to its log from now on."""
+        self._pid, self._helpers = pid, helpers(self._launch.specification["level"], forked=forked)
+        self._close_input()
+
+    def _close_input(self) -> None:
+        if self._input is not None:
+            os.close(self._input)
+            self._input = None
+
+    def _kill(self) -> None:
+        if self._pid is not None:
+            processes.kill(self._pid)
 
     async def _listen(self, listener: socket.socket, api: RuntimeApi) -> None:
         self._server = await asyncio.get_running_loop().create_server(lambda: Connection(api), sock=listener)
 
     def _freeze(self) -> None:
-        if not self.dead:
-            processes.freeze(self.pid)
+        if not self.dead and self._pid is not None:
+            processes.freeze(self._pid)
             self._frozen = True
 
     def _hand_over(self, reply: Reply) -> None:
         invocation, self._next = self._current, None
         assert invocation is not None
-        if self._frozen:
-            processes.thaw(self.pid)
+        if self._frozen and self._pid is not None:
+            processes.thaw(self._pid)
             self._frozen = False
         loop = asyncio.get_running_loop()
         if self._timer is not None:
@@ -288,7 +302,7 @@ class Environment:
             self._log += data
             del self._log[: -limits.LOG_TAIL_BYTES]
 
-    def _died(self, returncode: int) -> None:
+    def died(self, returncode: int) -> None:
         """Clear up after the process, and end the invocation that it was running."""
         self.dead = True
         request_id = self._current.id if self._current else ""
@@ -305,10 +319,11 @@ class Environment:
     def _close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._output)
         os.close(self._output)
+        self._close_input()
         self._serving.cancel()
         if self._server is not None:
             self._server.close()
-        if self._tmp is not None:
-            shutil.rmtree(self._tmp, ignore_errors=True)
-        self._process = None
+        if self._launch.tmp is not None:
+            shutil.rmtree(self._launch.tmp, ignore_errors=True)
+        self._pid = None
         self._gone.set()

@@ -32,7 +32,20 @@ if TYPE_CHECKING:
     from graphlambda.local.settings import Level, LocalSettings
 
 _CLIENT_MODULES = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+_BEFORE_THE_CLIENT = {
+    "awslambdaric": (
+        "awslambdaric.lambda_context",
+        "awslambdaric.lambda_runtime_marshaller",
+        "http",
+        "logging",
+        "snapshot_restore_py",
+    ),
+    "pure": ("graphlambda_guest.pure_client",),
+}
 _GUEST = "graphlambda_guest"
+AFRESH = "graphlambda_afresh"
+_AFRESH_SOURCE = Path(__file__).parents[1] / "runtime" / "afresh.py"
+"""What our runtime does after AWS restored a snapshot, the guest does after a fork."""
 _PROBE_S = 20.0
 
 
@@ -55,14 +68,22 @@ def client_kind(wanted: str) -> str:
     return "awslambdaric" if usable and wanted != "pure" else "pure"
 
 
+def client_modules(client: str) -> tuple[str, ...]:
+    """Return what a runtime client imports, but for what reads the function's variables when it is imported."""
+    return tuple(
+        name for name in _BEFORE_THE_CLIENT[client] if client == "pure" or importlib.util.find_spec(name)
+    )
+
+
 def runtime_folder(state: Path, client: str) -> Path:
     """Return a folder with the guest and, if it is used, AWS's client, made unless it is there."""
     guest = Path(__file__).parent / "guest"
-    sources = [*(_module(name) for name in _CLIENT_MODULES if client == "awslambdaric")]
+    sources = [_module(name) for name in _CLIENT_MODULES if client == "awslambdaric"]
     folder = state / "runtime" / _digest(guest, client)
 
     def fill(into: Path) -> None:
         _copy(guest, into / _GUEST)
+        _copy(_AFRESH_SOURCE, into / f"{AFRESH}.py")
         for source in sources:
             _copy(source, into / source.name)
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -72,13 +93,13 @@ def runtime_folder(state: Path, client: str) -> Path:
     return folder
 
 
-def command(runtime: Path) -> list[str]:
-    """Return what starts an environment: an interpreter that sees the standard library and the guest alone.
+def command(runtime: Path, module: str = "bootstrap") -> list[str]:
+    """Return what starts a module of the guest: an interpreter that sees the standard library and the guest alone.
 
     Not isolated (`-I`) in name, yet in effect: its variables are the function's own, and PYTHONHASHSEED among
     them must count, or two functions would hash alike keys to different partitions.
     """
-    start = f"import sys; sys.path.append(sys.argv[1]); from {_GUEST}.bootstrap import main; main()"
+    start = f"import sys; sys.path.append(sys.argv[1]); from {_GUEST}.{module} import main; main()"
     return [str(interpreter()), "-P", "-s", "-S", "-B", "-c", start, str(runtime)]
 
 
@@ -144,7 +165,7 @@ def _copy(source: Path, target: Path) -> None:
 def _digest(guest: Path, client: str) -> str:
     """Return a name for the folder's contents: our files, AWS's versions, the interpreter's."""
     hashed = hashlib.sha256(f"{sys.version}\n{client}\n{os.uname().machine}".encode())
-    for path in sorted(guest.glob("*.py")):
+    for path in (*sorted(guest.glob("*.py")), _AFRESH_SOURCE):
         hashed.update(path.name.encode() + b"\0" + path.read_bytes())
     for line in _versions(("awslambdaric", "simplejson", "snapshot-restore-py")):
         hashed.update(line.encode())

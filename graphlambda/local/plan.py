@@ -28,11 +28,17 @@ _DEVICES = ("full", "null", "random", "urandom", "zero")
 """As on Lambda there is no /dev/shm: multiprocessing's locks fail here as they do there."""
 _PROCESSORS = "/sys/devices/system/cpu"
 """Where libraries count processors."""
+_TMP = Path("/tmp")  # noqa: S108 - the environment's own
+CODE = "/var/code"
+"""Where a parent sees the packages of all functions, and its children no longer do."""
 
 
-def helpers(level: Level) -> int:
-    """Return how many processes the guest puts between the service and the function: see `guest.sandbox`."""
-    return 2 if level == "namespaces" else 0
+_PARENT_TMP_MB = 16
+
+
+def helpers(level: Level, *, forked: bool) -> int:
+    """Return how many processes the guest puts above the function: see `guest.sandbox`."""
+    return (1 if forked else 2) if level == "namespaces" else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,45 @@ def specification(
     outer = {"task": str(place.task), "opt": str(place.opt or place.root), "runtime": str(place.runtime)}
     readable, writable = allowed(place, sight) if level == "landlock" else ([], [])
     return {**common, **outer, "readable": readable, "writable": writable}
+
+
+def parent_specification(
+    level: Level, place: Place, sight: Sight, *, code: Path, tmp: Path, client: str
+) -> dict[str, Any]:
+    """Return what the guest's parent reads.
+
+    `place` holds no function, and the folder of all its children's private ones as /tmp; `code` holds the packages of
+    all functions, `tmp` is the parent's own folder.
+    """
+    spec = specification(level, place, sight, tmp_mb=_PARENT_TMP_MB, client=client, token="")
+    if level != "namespaces":
+        return {**spec, "tmp": str(tmp), "readable": [*spec["readable"], str(code)]}
+    more = [["bind", str(code), CODE, "ro"]]
+    more += [["bind", f"{place.root}{path}", shown, "rw"] for shown, path in _shown_in_tmp(sight)]
+    return {**spec, "tmp": str(_TMP), "mounts": [*spec["mounts"], *more]}
+
+
+def inner_mounts(task: Path, sight: Sight, tmp_mb: int) -> list[tuple[str, str, str, str]]:
+    """Return the steps that make the world of a parent that of its child: what is in /tmp is hidden by the child's."""
+    shown = _shown_in_tmp(sight)
+    steps = [
+        ("bind", f"{CODE}/{task.name}", "/var/task", "ro"),
+        ("hide", "", CODE, ""),
+        ("tmpfs", "tmpfs", str(_TMP), f"mode=1777,size={tmp_mb}m"),
+        ("proc", "proc", "/proc", ""),
+    ]
+    steps += [("bind", kept, str(path), "rw") for kept, path in shown]
+    steps += [("link", str(path.resolve()), str(path), "") for path in linked(sight) if inside(path, _TMP)]
+    steps += [("hide", "", kept, "") for kept, _ in shown]
+    return steps
+
+
+def _shown_in_tmp(sight: Sight) -> list[tuple[str, Path]]:
+    """Return the visible paths in /tmp, each with the place where a parent keeps it for its children."""
+    return [
+        (f"/var/shown/{number}", path)
+        for number, path in enumerate(path for path in seen(sight) if inside(path, _TMP))
+    ]
 
 
 def root_mounts(place: Place, sight: Sight, tmp_mb: int) -> list[tuple[str, str, str, str]]:

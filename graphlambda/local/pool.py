@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphlambda.local import processes
 from graphlambda.local.answers import ServiceError, throttled
 from graphlambda.local.environment import Environment
+from graphlambda.local.parents import Parents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from graphlambda.local.invocation import Invocation
     from graphlambda.local.launcher import Launcher, Surroundings
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 WATCH_S = 0.005
 """How often the memory of running environments is looked at."""
+
+ENVIRONMENTS_A_PARENT = 4
+"""A parent is kept for this many environments: it holds what they share."""
 
 LOOK_AGAIN = 8
 """Rounds after which the processes of an environment are listed anew."""
@@ -51,6 +56,7 @@ class Pool:
         self._launcher = launcher
         self._surroundings = surroundings
         self._environments = environments
+        self._parents = Parents(launcher.parent, max(2, environments // ENVIRONMENTS_A_PARENT))
         self._freed = freed
         self._generation = 0
         self._live: set[Environment] = set()
@@ -85,6 +91,11 @@ class Pool:
         if self._watching is None:
             self._watching = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
 
+    def warm(self, functions: Iterable[Function]) -> None:
+        """Have parents ready before environments of these functions are needed."""
+        found = [self._launcher.warmth(function, self._surroundings) for function in functions]
+        self._parents.warm(warmth for warmth in found if warmth is not None)
+
     def abandon(self, request_id: str) -> None:
         """End the environment that runs an invocation, if one does."""
         for environment in [each for each in self._running if each.runs(request_id)]:
@@ -117,6 +128,7 @@ class Pool:
             return
         self._surroundings = surroundings
         self._generation += 1
+        self._parents.retire(partial(self._launcher.fits, surroundings))
         for environment in list(self._idle):
             self._retire(environment)
 
@@ -124,6 +136,11 @@ class Pool:
         """End the idle environments of a function that was deleted."""
         for environment in [idle for idle in self._idle if idle.function.name == name]:
             self._retire(environment)
+
+    @property
+    def parents(self) -> int:
+        """Return how many parents live that environments are forked from."""
+        return len(self._parents)
 
     @property
     def surroundings(self) -> Surroundings:
@@ -137,6 +154,7 @@ class Pool:
         for environment in list(self._live):
             self._retire(environment)
         await asyncio.gather(*(environment.gone() for environment in [*self._live, *self._ending]))
+        await self._parents.close()
 
     def _admit(self, function: Function) -> None:
         if function.reserved is not None:
@@ -157,8 +175,10 @@ class Pool:
         while len(self._live) >= self._environments and self._idle:
             self._retire(next(iter(self._idle)))
         environment = Environment(function, self._generation, self)
+        warmth = self._launcher.warmth(function, self._surroundings)
+        parent = None if warmth is None else self._parents.of(warmth)
         try:
-            environment.start(self._launcher.prepare(function, self._surroundings), invocation)
+            environment.start(self._launcher.prepare(function, self._surroundings), invocation, parent)
         except OSError as error:
             raise ServiceError(
                 500, "ServiceException", f"An environment could not be started: {error}"

@@ -106,6 +106,13 @@ def watch(process: subprocess.Popen[bytes], ended: Callable[[int], None]) -> Non
     loop.add_reader(descriptor, readable)
 
 
+def pid_of(handle: int) -> int | None:
+    """Return the number that a process has here, by its handle; None if it has ended."""
+    lines = _read(f"/proc/self/fdinfo/{handle}").splitlines()
+    pid = next(int(line.split()[1]) for line in lines if line.startswith(b"Pid:"))
+    return pid if pid > 0 else None
+
+
 def owns_connection(pid: int, peer: tuple[str, int], port: int) -> bool:
     """Return whether the other end of a loopback connection to `port` belongs to a process or its descendants.
 

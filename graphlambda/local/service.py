@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from graphlambda.local.records import Function
 
+_WARMED = 16
+"""For how many functions, those used last, parents are warmed at the start of the service."""
+
 _INVOKE = ("/2015-03-31/functions/", "/invocations")
 
 
@@ -82,6 +85,7 @@ class Service:
         self._gate = gate.Gate(self.credentials, port)
         self._reserve(self._reserved())
         self._endpoint = f"http://127.0.0.1:{port}"
+        self._loop.call_soon(self._warm)
         return self._endpoint
 
     async def close(self) -> None:
@@ -102,6 +106,7 @@ class Service:
             architecture=host.architecture(),
             concurrency=self._settings.concurrency,
             environments=len(self._pool),
+            parents=self._pool.parents,
         )
 
     # --- the App of the port -------------------------------------------------------------------------------------
@@ -151,6 +156,10 @@ class Service:
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(action)
+
+    def _warm(self) -> None:
+        """Have parents ready for what was used last: the client needs a while until it invokes anything."""
+        self._pool.warm(self._catalogue.used_last(_WARMED))
 
     def _reserved(self) -> int:
         return sum(function.reserved or 0 for function in self._catalogue.functions())

@@ -117,3 +117,6 @@ class Description:
     concurrency: int
     environments: int
     """Execution environments alive now."""
+
+    parents: int
+    """Warmed processes that environments are forked from, alive now."""

@@ -67,6 +67,19 @@ def _imported(path: str) -> Callable[..., Any]:
     return operation
 
 
+def _stay_fresh() -> None:
+    """Seed anew after each restore, where AWS starts environments from a snapshot."""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        from snapshot_restore_py import (  # type: ignore[import-untyped]  # noqa: PLC0415  (the managed runtime's own)
+            register_after_restore,
+        )
+
+        from .afresh import afresh  # noqa: PLC0415  (elsewhere nothing is restored)
+
+        register_after_restore(afresh)
+
+
+_stay_fresh()
 _ENVIRONMENT = environment_of(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
     os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", f"process-{os.getpid()}"),

@@ -20,18 +20,34 @@ if TYPE_CHECKING:
 def main() -> None:
     """Be an execution environment, or try whether its isolation works here (`{"probe": true}`)."""
     spec = json.loads(sys.stdin.buffer.read())
+    close_input()
+    sandbox.enter(spec)
+    if not spec.get("probe"):
+        settle(spec)
+        run(spec)
+
+
+def close_input() -> None:
+    """Leave nothing to read on standard input, as on Lambda."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    sandbox.enter(spec)
-    if not spec.get("probe"):
-        os.chdir(spec["task"])
-        sys.path.remove(sys.argv[1])
-        sys.modules[str(__package__)].__path__ = [
-            f"{spec['runtime']}/{__package__}"
-        ]  # where it lies from now on
-        set_path(spec["task"], spec["opt"], spec["runtime"])
-        run(spec)
+
+
+def settle(spec: dict[str, Any]) -> None:
+    """Work in the function's folder, and import from where things lie now."""
+    os.chdir(spec["task"])
+    sys.path.remove(sys.argv[1])
+    sys.modules[str(__package__)].__path__ = [f"{spec['runtime']}/{__package__}"]
+    set_path(spec["task"], spec["opt"], spec["runtime"])
+
+
+def enter_task(task: str) -> None:
+    """Work in the folder of a function from now on, after `settle` with a folder that held none."""
+    os.chdir(task)
+    sys.path[0] = task
+    sys.path_importer_cache.clear()
+    _add_site(task)
 
 
 def set_path(task: str, opt: str, runtime: str) -> None:
@@ -40,10 +56,15 @@ def set_path(task: str, opt: str, runtime: str) -> None:
     layers = [f"{opt}/python/lib/{version}/site-packages", f"{opt}/python"]
     sys.path[:] = [task, *layers, runtime, *sys.path]
     for folder in (task, *layers):
-        if os.path.isdir(folder) and any(name.endswith(".pth") for name in os.listdir(folder)):  # noqa: PTH112, PTH208 - as above
-            import site  # noqa: PLC0415 - seldom needed
+        _add_site(folder)
 
-            site.addsitedir(folder)
+
+def _add_site(folder: str) -> None:
+    """Let the `.pth` files of a folder count."""
+    if os.path.isdir(folder) and any(name.endswith(".pth") for name in os.listdir(folder)):  # noqa: PTH112, PTH208 - as above
+        import site  # noqa: PLC0415 - seldom needed
+
+        site.addsitedir(folder)
 
 
 def run(spec: dict[str, Any]) -> None:

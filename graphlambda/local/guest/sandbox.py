@@ -5,7 +5,9 @@ Must not decide anything: the service has planned each step. Needs a process wit
 costs 5 ms of each cold start.
 
 Namespaces: a root of its own (a tmpfs, with binds of what may be seen), its own process ids (whatever a function
-starts dies with it), no capabilities. The network stays the host's: a function has outbound network.
+starts dies with it), no capabilities. The network stays the host's: a function has outbound network. A parent of
+environments gets such a world too, in a user namespace always: the rights that it keeps, to make a world for each
+child, are none outside of it.
 """
 
 from __future__ import annotations
@@ -54,6 +56,53 @@ def enter(spec: dict[str, Any]) -> None:
         enter_landlock(spec["readable"], spec["writable"])
 
 
+def enter_as_parent(spec: dict[str, Any]) -> None:
+    """Shut a parent in: like `enter`, but it can still make worlds inside of its own.
+
+    Raises:
+        OSError: the kernel does not allow it here.
+    """
+    die_with(spec["parent"])
+    if spec["level"] == "namespaces":
+        _unshare_with_users(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC)
+        _go_on_inside()
+        _build_root(spec["root"], spec["mounts"])
+    elif spec["level"] == "landlock":
+        enter_landlock(spec["readable"], spec["writable"])
+
+
+def children() -> bool:
+    """Return whether this process has any."""
+    return bool(_read(f"/proc/self/task/{os.getpid()}/children").strip())
+
+
+def own_processes() -> int:
+    """Return a handle of the own world of processes, for `fork_outside`."""
+    return os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def fork_outside(own: int) -> int:
+    """Fork a child that is process 1 of a new world, as `os.fork` would; `own` is the caller's."""
+    libc = _libc()
+    _check(libc.unshare(_CLONE_NEWPID), "unshare")
+    child = os.fork()
+    if child:
+        _check(libc.setns(own, _CLONE_NEWPID), "setns")
+    return child
+
+
+def enter_inner_world(mounts: list[list[Any]], end: int) -> None:
+    """Go on as a process of a new world within a parent's, from its process 1, which writes how it ends to `end`."""
+    _check(_libc().unshare(_CLONE_NEWNS | _CLONE_NEWIPC), "unshare")
+    for kind, source, target, option in mounts:
+        _STEPS[kind](source, target, option)
+    function = os.fork()
+    if function:
+        _be_first(function, end)
+    os.close(end)
+    _drop_capabilities()
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends."""
     _check(_libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
@@ -68,12 +117,7 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
     keeps from it the signals of its own world: a function must be able to kill itself.
     """
     _unshare()
-    ended, end = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(end)
-        _stand_in_for(child, ended)
-    _die_with_outsider(ended, end)
+    end = _go_on_inside()
     function = os.fork()
     if function:
         _be_first(function, end)
@@ -122,14 +166,63 @@ def _unshare() -> None:
     libc, flags = _libc(), _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC
     if os.geteuid() == 0 and libc.unshare(flags) == 0:
         return
+    _unshare_with_users(flags)
+
+
+def _unshare_with_users(flags: int) -> None:
+    """Leave for a user namespace of our own, in which everybody who can be named is who he is outside."""
     user, group = os.geteuid(), os.getegid()
-    _check(libc.unshare(flags | _CLONE_NEWUSER), "unshare")
+    if user == 0:
+        _unshare_as_root(flags)
+        return
+    _check(_libc().unshare(flags | _CLONE_NEWUSER), "unshare")
     for name, content in (
         ("setgroups", "deny"),
         ("uid_map", f"{user} {user} 1"),
         ("gid_map", f"{group} {group} 1"),
     ):
         _write(f"/proc/self/{name}", content)
+
+
+def _unshare_as_root(flags: int) -> None:
+    """Take everybody along: only a process that stays outside may say so."""
+    left, leave = os.pipe()
+    maps = {name: _same(_read(f"/proc/self/{name}")) for name in ("uid_map", "gid_map")}
+    target = os.getpid()
+    writer = os.fork()
+    if not writer:
+        os.close(leave)
+        os.read(left, 1)
+        for name, content in maps.items():
+            _write(f"/proc/{target}/{name}", content)
+        os._exit(0)
+    os.close(left)
+    unshared = _libc().unshare(flags | _CLONE_NEWUSER)
+    number = ctypes.get_errno()
+    os.close(leave)
+    _, status = os.waitpid(writer, 0)
+    if unshared or status:
+        raise OSError(number, f"unshare: {os.strerror(number)}" if unshared else "uid_map was not written")
+
+
+def _same(ranges: str) -> str:
+    """Return the map that names each number of these ranges by itself."""
+    fields = [line.split() for line in ranges.splitlines()]
+    return "".join(f"{inside} {inside} {count}\n" for inside, _, count in fields)
+
+
+def _go_on_inside() -> int:
+    """Go on as process 1 of the world that was just made; the caller stays behind and ends as it is told.
+
+    Returns where to write how the function ended.
+    """
+    ended, end = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(end)
+        _stand_in_for(child, ended)
+    _die_with_outsider(ended, end)
+    return end
 
 
 def _stand_in_for(child: int, ended: int) -> None:
@@ -229,7 +322,13 @@ def _link(source: str, target: str, option: str) -> None:
         os.symlink(source, target)  # noqa: PTH211 - no pathlib here
 
 
-_STEPS = {"bind": _bind, "tmpfs": _tmpfs, "proc": _processes, "link": _link}
+def _hide(source: str, target: str, option: str) -> None:
+    """Take a mount away."""
+    del source, option
+    _check(_libc().umount2(target.encode(), _MNT_DETACH), f"umount2({target})")
+
+
+_STEPS = {"bind": _bind, "tmpfs": _tmpfs, "proc": _processes, "link": _link, "hide": _hide}
 
 
 def _drop_capabilities() -> None:
