@@ -197,6 +197,10 @@ class Config:
     inline_bytes: int = field(default=65_536, metadata=_by(_whole(0, 4_000_000, "bytes")))
     """Largest frame of a value that travels in replies and requests instead of the store."""
 
+    store_mb: int | None = field(default=None, metadata=_by(_whole(1, 10_000_000, "MB")))
+    """MB that the values of one run may take in the store at once: tasks that only make more wait; None: most of
+    what the store has room for."""
+
     progress: bool | None = field(default=None, metadata=_by(_switch))
     """Whether to draw; None: in a terminal or notebook only."""
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.events import Event
 
 
+_OF_ROOM = 0.8
+"""How much of a store's room one run may take: others write there, too."""
+
 _LATE_S = 30.0
 """How much later than a function's own timeout an answer may come."""
 
@@ -92,8 +95,17 @@ def _limits(session: Session) -> Limits:
         concurrency=session.concurrency,
         batch=config.batch,
         inline_bytes=config.inline_bytes,
+        store_bytes=_store_bytes(session),
         invoke_timeout_s=config.timeout_s + _LATE_S,
     )
+
+
+def _store_bytes(session: Session) -> int | None:
+    """Return what a run's values may take: what the user says, else most of what the store has room for now."""
+    if session.config.store_mb is not None:
+        return session.config.store_mb * 1_000_000
+    room_bytes = session.store.room_bytes()
+    return None if room_bytes is None else int(_OF_ROOM * room_bytes)
 
 
 def display_of(session: Session) -> Display:

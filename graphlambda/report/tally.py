@@ -17,6 +17,7 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
+    StoreOverfull,
     TaskRetried,
     TasksDone,
     TaskUndone,
@@ -70,6 +71,12 @@ class Summary:
     stored_bytes: int
     """Of values that went to a store instead of a reply."""
 
+    stored_peak_bytes: int
+    """The most that the store held of the run at one moment."""
+
+    overfull: int
+    """How often a task had to be sent although the store was as full as `store_mb` allows."""
+
     seconds: float
     """From the first event to the last."""
 
@@ -107,6 +114,7 @@ class Tally:
         self._tasks = self._operations = self._done = self._retried = 0
         self._invocations = self._throttled = self._cold = 0
         self._request_bytes = self._reply_bytes = self._stored_bytes = 0
+        self._stored_peak_bytes = self._overfull = 0
         self._seconds = self._billed_gb_s = 0.0
         self._failure = ""
 
@@ -131,6 +139,9 @@ class Tally:
                 self._operations = len({operation for operation, _, _ in event.operations})
             case RunEnded():
                 self._seconds, self._failure = event.seconds, event.failure
+                self._stored_peak_bytes = event.stored_peak_bytes
+            case StoreOverfull():
+                self._overfull += 1
             case _:
                 pass
 
@@ -149,6 +160,8 @@ class Tally:
             request_bytes=self._request_bytes,
             reply_bytes=self._reply_bytes,
             stored_bytes=self._stored_bytes,
+            stored_peak_bytes=self._stored_peak_bytes,
+            overfull=self._overfull,
             seconds=self._seconds,
             billed_gb_s=self._billed_gb_s,
             cost_usd=cost_usd(self._invocations, self._billed_gb_s, self._architecture, self._prices),
@@ -181,6 +194,8 @@ def _parts(summary: Summary) -> tuple[str, ...]:
         f"{summary.retried:,} retried" if summary.retried else "",
         f"{summary.throttled:,} throttled" if summary.throttled else "",
         size(summary.moved_bytes),
+        f"at most {size(summary.stored_peak_bytes)} stored at once" if summary.stored_peak_bytes else "",
+        f"beyond store_mb= for {count(summary.overfull, 'task')}" if summary.overfull else "",
         duration(summary.seconds),
         f"failed with {summary.failure}" if summary.failure else "",
         f"would cost {money(summary.cost_usd)} on Lambda",

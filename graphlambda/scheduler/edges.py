@@ -89,6 +89,11 @@ class EdgeSet:
         """Whether an edge has not been taken out."""
         return bool(self._left[position])
 
+    def left(self, row: int) -> int:
+        """Return how many edges a row has left, at most 2: none, one, or more."""
+        first, stop = self._first[row], self._stops[row]
+        return 0 if first == stop else 1 if self._left.find(1, first + 1, stop) < 0 else 2
+
     def empty(self, row: int) -> bool:
         """Return whether a row has no edge left."""
         return self._first[row] == self._stops[row]

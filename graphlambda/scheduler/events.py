@@ -114,6 +114,14 @@ class ValuesReleased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOverfull:
+    """A task is sent although what it makes may exceed the bound of the store: nothing else could go on."""
+
+    at_s: float
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """The last event of a run."""
 
@@ -122,6 +130,9 @@ class RunEnded:
     seconds: float
     failure: str
     """Empty, or the error's class name."""
+
+    stored_peak_bytes: int = 0
+    """The most that the run had in the store at one moment."""
 
 
 Event: TypeAlias = (
@@ -133,6 +144,7 @@ Event: TypeAlias = (
     | TaskRetried
     | TaskUndone
     | ValuesReleased
+    | StoreOverfull
     | RunEnded
 )
 

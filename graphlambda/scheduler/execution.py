@@ -17,7 +17,8 @@ from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import Durations, Window
 from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
-from graphlambda.scheduler.tools import Unit
+from graphlambda.scheduler.pressure import Pressure
+from graphlambda.scheduler.tools import Batch, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Iterable, Mapping
@@ -50,6 +51,8 @@ class Execution:
         self._units = [units[name] for name in operations]
         self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
+        place, values = tools.place, tools.values
+        self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
         self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest)
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
@@ -84,30 +87,30 @@ class Execution:
     def _go_on(self) -> None:
         """Send as much as may be in flight; see whether all is done."""
         while batch := self._taken():
-            self._begin(self._lane(*batch))
+            self._begin(self._lane(batch))
         if self._state.finished and not self._over.done():
             self._over.set_result(None)
 
-    async def _lane(self, table: int, tasks: list[int]) -> None:
+    async def _lane(self, batch: Batch | None) -> None:
         """Invoke for some tasks, then for others, as long as there are any."""
-        batch: tuple[int, list[int]] | None = (table, tasks)
         while batch:
             try:
-                await self._invocation(*batch)
+                await self._invocation(batch.table, batch.tasks)
             finally:
                 self._in_flight -= 1
+                self._pressure.redeem(batch.promised_bytes)
             batch = self._taken()
             self._go_on()
 
-    def _taken(self) -> tuple[int, list[int]] | None:
-        """Return the next invocation's table and tasks, which count as in flight; None where none may be sent."""
+    def _taken(self) -> Batch | None:
+        """Return the next invocation's tasks, which count as in flight; None where none may be sent."""
         if self._over.done() or self._resting or self._in_flight >= self._window.size:
             return None
         table, tasks = self._next()
         if not tasks:
             return None
         self._in_flight += 1
-        return table, tasks
+        return Batch(table, tasks, self._pressure.promise(table, len(tasks)))
 
     def _next(self) -> tuple[int, list[int]]:
         """Return the tasks of the next invocation and their table; none where none is ready."""
@@ -127,10 +130,24 @@ class Execution:
             overhead_s=self._overhead.least_s,
             limit=self._limits.batch,
         )
-        tasks = state.take(table, size.tasks)
-        if state.is_part(tasks[0]):
+        count, room = self._pressure.fitting(table, size.tasks), size.room
+        if count < size.tasks:
+            table, count = self._squeezed(table, count)
+            room = count
+        tasks = state.take(table, count)
+        if tasks and state.is_part(tasks[0]):
             tasks = self._neighbours(tasks)
-        return self._home(tasks[0]), state.follow(tasks, size.room - len(tasks))
+        return (self._home(tasks[0]), state.follow(tasks, room - len(tasks))) if tasks else (0, [])
+
+    def _squeezed(self, table: int, count: int) -> tuple[int, int]:
+        """Return of which table how many tasks may be sent, where not all may that are ready."""
+        relieving = self._pressure.relieving() if count == 0 else None
+        if count or (relieving is not None and self._pressure.has_room(relieving)):
+            return (table, count) if relieving is None else (relieving, 1)
+        if self._in_flight:
+            return table, 0
+        self._tools.teller.overfull(self._tools.place.ledger.stored_bytes)
+        return table if relieving is None else relieving, 1
 
     def _home(self, task: int) -> int:
         """Return the table whose function runs a task: its own, but for a projection."""
@@ -175,6 +192,7 @@ class Execution:
         )
         if isinstance(outcome, Answered):
             self._measure(table, outcome, seconds)
+            self._pressure.learn(table, outcome)
         return outcome
 
     async def _reply(self, function: str, payload: bytes) -> Reply:
@@ -242,7 +260,7 @@ class Execution:
         values = self._tools.values
         if values.held_bytes > self._limits.held_bytes:
             await values.shed()
-        if values.dropping >= FLUSH_AT:
+        if values.dropping >= FLUSH_AT or (values.dropping and self._pressure.is_tight):
             await values.flush()
 
     # ---- resting, ending -----------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ class Limits:
     held_bytes: int = 256 * 1024 * 1024
     """Inline values that the client keeps in memory; what is beyond goes to the store."""
 
+    store_bytes: int | None = None
+    """What a run's values may take in the store at once; None: no bound. Tasks that only make more wait."""
+
     invoke_timeout_s: float = 930.0
     """How long an answer may take: longer than the function's own timeout, so that no answer means dead."""
 

@@ -115,7 +115,7 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
         clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
         random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
-    with tools.teller.telling():
+    with tools.teller.telling(place.ledger):
         async with _closing(invoker):
             return Run(
                 id=run, values=await _lived(tools, functions, settings, free_bytes=free_bytes, keep=keep)

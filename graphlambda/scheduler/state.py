@@ -113,6 +113,15 @@ class RunState:
         """Return how many tasks of a table are ready."""
         return len(self._queues.get(table, ()))
 
+    def first_ready(self) -> list[tuple[int, int]]:
+        """Return (table, its first ready task) of each table that has any, first in the order first."""
+        first = sorted((queue[0], table) for table, queue in self._queues.items())
+        return [(table, self._by_rank[rank]) for rank, table in first]
+
+    def last_reads(self, task: int) -> list[int]:
+        """Return the values that will be let go when a task is done: it is their last reader."""
+        return [v for v in self.inputs(task) if self._is_held(v) and self._unread.left(v) == 1]
+
     def take(self, table: int, count: int) -> list[int]:
         """Start at most `count` ready tasks of a table, first in the order first."""
         queue = self._queues.get(table, [])

@@ -16,6 +16,7 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunEnded,
     RunStarted,
+    StoreOverfull,
     TaskOutput,
     TaskRetried,
     TasksDone,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.ledger import Ledger
     from graphlambda.scheduler.listeners import Listeners
     from graphlambda.scheduler.outcomes import Outcome
 
@@ -48,8 +50,8 @@ class Teller:
         self._started_s = clock.monotonic()
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Tell the first event and the last one around a run."""
+    def telling(self, ledger: Ledger) -> Iterator[None]:
+        """Tell the first event and the last one around a run that stores what its ledger says."""
         self._run_started()
         failure = ""
         try:
@@ -59,7 +61,7 @@ class Teller:
             failure = (RunCancelledError if cancelled else type(error)).__name__
             raise
         finally:
-            self._run_ended(failure)
+            self._run_ended(failure, ledger.peak_bytes)
 
     def _run_started(self) -> None:
         counts: Counter[tuple[str, str]] = Counter()
@@ -72,9 +74,17 @@ class Teller:
             )
         )
 
-    def _run_ended(self, failure: str) -> None:
+    def _run_ended(self, failure: str, stored_peak_bytes: int) -> None:
         seconds = self._clock.monotonic() - self._started_s
-        self._listeners(RunEnded(run=self._run, at_s=self._clock.time(), seconds=seconds, failure=failure))
+        self._listeners(
+            RunEnded(
+                run=self._run,
+                at_s=self._clock.time(),
+                seconds=seconds,
+                failure=failure,
+                stored_peak_bytes=stored_peak_bytes,
+            )
+        )
 
     def sent(
         self, table: int, function: str, tasks: tuple[int, ...], attempt: int, request_bytes: int
@@ -160,6 +170,10 @@ class Teller:
             for task in tasks:
                 operation = self._operation(int(self._program.table_of[task]))
                 self._listeners(TaskUndone(at_s=self._clock.time(), task=task, operation=operation))
+
+    def overfull(self, stored_bytes: int) -> None:
+        """Tell that the store may hold more than it should."""
+        self._listeners(StoreOverfull(at_s=self._clock.time(), stored_bytes=stored_bytes))
 
     def _operation(self, table: int) -> str:
         return self._program.tables[table].operation.id

@@ -6,7 +6,7 @@ In: a run's collaborators. Out: `Tools`, and what is known of each operation whi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,6 +37,17 @@ class Tools:
 
     locate: Locate
     teller: Teller
+
+
+class Batch(NamedTuple):
+    """What one invocation is for."""
+
+    table: int
+    """Whose function runs it; projections of other tables may be among its tasks."""
+
+    tasks: list[int]
+    promised_bytes: int
+    """What its values are expected to take in the store."""
 
 
 @dataclass(slots=True)

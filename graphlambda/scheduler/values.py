@@ -7,7 +7,7 @@ Must not know which task runs when.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from graphlambda.runtime.faults import UnshippableValueError
 from graphlambda.runtime.frame import encode_parts, size_of
 from graphlambda.runtime.wire import context, value_name
 from graphlambda.scheduler.blocking import in_thread
+from graphlambda.scheduler.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +46,9 @@ class Place:
     limits: Limits
     """The bounds of the run, its calls of the store included."""
 
+    ledger: Ledger = field(default_factory=Ledger)
+    """What the run has stored."""
+
     def encode(self, value: Any, name: str, operation: str = "") -> Sequence[Buffer]:
         """Return a value as the parts of a frame of this run, for one operation's functions or for all.
 
@@ -60,6 +64,12 @@ class Place:
     async def put(self, name: str, parts: Sequence[Buffer]) -> None:
         """Store a frame."""
         await self.call(partial(self.store.put, self.run, name, parts), f"storing {name}")
+        self.ledger.add(name, size_of(parts))
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Delete frames."""
+        await self.call(partial(self.store.delete, self.run, names), "deleting values")
+        self.ledger.remove(names)
 
     async def call(self, call: Callable[[], Any], what: str) -> Any:
         """Return what a blocking call of the store returns."""
@@ -96,7 +106,9 @@ class Values:
     def receive(self, value: int, frame: bytes | None, size_bytes: int) -> None:
         """Take a committed value: its frame, or the news that it was stored."""
         self._sizes[value] = size_bytes if frame is None else len(frame)
-        if frame is not None:
+        if frame is None:
+            self._place.ledger.add(value_name(value), size_bytes)
+        else:
             self._hold(value, frame)
 
     def release(self, values: Iterable[int]) -> None:
@@ -130,8 +142,7 @@ class Values:
         async with self._flushing:
             names, self._dropping = self._dropping, []
             if names:
-                delete = partial(self._place.store.delete, self._place.run, names)
-                await self._place.call(delete, "deleting values")
+                await self._place.delete(names)
 
     async def settle(self) -> None:
         """Return when nothing that was let go is in the store any more: it may be written again."""

@@ -54,6 +54,10 @@ class Store(ABC):
     def size(self, run: str, name: str) -> int | None:
         """Return a frame's bytes, without reading it; None when the value is not there."""
 
+    def room_bytes(self) -> int | None:
+        """Return what the store could still take; None where it does not run out, or does not say."""
+        return None
+
     def exists(self, run: str, name: str) -> bool:
         """Whether the value is there."""
         return self.size(run, name) is not None

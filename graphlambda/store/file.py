@@ -95,6 +95,12 @@ class FileStore(Store):
                 return
             shutil.rmtree(buried)
 
+    def room_bytes(self) -> int | None:
+        """Return what is free on the folder's file system."""
+        with _translated():
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return shutil.disk_usage(self.root).free
+
     def runs(self) -> dict[str, float]:
         """Return the age of each run's lease."""
         with _translated():

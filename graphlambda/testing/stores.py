@@ -229,6 +229,11 @@ class Passing(Store):
         self._before("drop")
         self._store.drop(run)
 
+    def room_bytes(self) -> int | None:
+        """Return what could still be stored."""
+        self._before("room_bytes")
+        return self._store.room_bytes()
+
     def runs(self) -> dict[str, float]:
         """Return the runs that are there."""
         self._before("runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -25,6 +26,12 @@ class TestFileStore(StoreTests):
     def age(self, store: Store, run: str, seconds: float) -> None:
         lease = Path(store.spec()["root"]) / run / ".lease"
         os.utime(lease, (lease.stat().st_atime, lease.stat().st_mtime - seconds))
+
+
+def test_the_room_is_what_the_file_system_has_left(tmp_path: Path) -> None:
+    room_bytes = FileStore(tmp_path / "values").room_bytes()
+    assert room_bytes is not None
+    assert 0 < room_bytes < shutil.disk_usage(tmp_path).total
 
 
 class TestWrappedStores:
