@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from .faults import ValueStoreError
 from .frame import allocate, size_of
-from .http1 import Http
+from .http1 import CALM_S, Http
 from .sigv4 import UNSIGNED, sign
 
 TYPE_CHECKING = False
@@ -70,6 +70,7 @@ class Bucket:
         keys: Callable[[], Keys],
         owner: str = "",
         ca: str | None = None,
+        calm_s: float = CALM_S,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`url` is the bucket's; `prefix` ends in a slash, or is empty; `owner` is the account that must own it."""
@@ -79,7 +80,7 @@ class Bucket:
         self.prefix = prefix
         self._path = slash + path
         self._tls = scheme == "https"
-        self._http = Http(f"{scheme}://{host}", ca)
+        self._http = Http(f"{scheme}://{host}", ca, calm_s)
         self._origin = f"{scheme}://{host}"
         self._region = region
         self._keys = keys

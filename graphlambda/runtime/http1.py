@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client on kept connections, for stores that speak it.
 
 In: a request's method, target, headers and parts. Out: an answer, its body in private, writable memory. Must not
-retry, nor wait longer than `CALM_S` and what the bytes take at `SLOWEST_BYTES_S`.
+retry, nor wait longer than twice `CALM_S` and what the bytes take at `SLOWEST_BYTES_S`.
 
 `http.client` would cost a cold start 25 ms to import, `socket` alone costs 7; it copies bodies that we receive in
 place, and joins none of the parts that we send as they are. Sources: RFC 9110 and RFC 9112.
@@ -30,7 +30,7 @@ CONNECT_S = 5.0
 """Longest that one address may take to answer."""
 
 CALM_S = 20.0
-"""Longest silence of the server, and what an exchange may take apart from its bytes."""
+"""Longest silence of the server, and what each direction of an exchange may take apart from its bytes."""
 
 SLOWEST_BYTES_S = 1 << 20
 """Bytes a second below which an exchange is given up."""
@@ -55,7 +55,7 @@ class Answer:
 class Http:
     """The connections of this process to one server; used from any thread."""
 
-    def __init__(self, url: str, ca: str | None = None) -> None:
+    def __init__(self, url: str, ca: str | None = None, calm_s: float = CALM_S) -> None:
         """`url` is `http://host:port` or `https://…`; `ca` a file of certificates, None for the system's."""
         scheme, _, self.host = url.partition("://")
         name, colon, port = self.host.rpartition(":")
@@ -63,6 +63,7 @@ class Http:
         bare = name if colon and port.isdigit() else self.host
         self._address = (bare.strip("[]"), int(port) if bare is name else 443 if self._tls else 80)
         self._ca = ca
+        self._calm_s = calm_s
         self._owner = os.getpid()
         self._idle: list[_Connection] = []
 
@@ -123,14 +124,16 @@ class Http:
             if connection.is_quiet():
                 return connection
             connection.close()
-        return _Connection(_connected(self._address, self._ca, tls=self._tls))
+        return _Connection(_connected(self._address, self._ca, tls=self._tls), self._calm_s)
 
 
 class _Connection:
     """One connection; one exchange at a time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, calm_s: float) -> None:
+        sock.settimeout(calm_s)
         self._socket = sock
+        self._calm_s = calm_s
         self._gathers = type(sock) is socket.socket  # TLS takes one buffer at a time
         self._deadline = 0.0
         self.reusable = True
@@ -160,13 +163,12 @@ class _Connection:
         return self._answer(method, place)
 
     def _allow(self, size_bytes: int) -> None:
-        self._deadline = monotonic() + CALM_S + size_bytes / SLOWEST_BYTES_S
+        self._deadline = monotonic() + self._calm_s + size_bytes / SLOWEST_BYTES_S
 
-    def _wait_at_most(self) -> None:
-        left_s = self._deadline - monotonic()
-        if left_s <= 0:
+    def _check_pace(self) -> None:
+        """Give up what is too slow; what is silent ends by the socket's own timeout."""
+        if monotonic() > self._deadline:
             raise TimeoutError(f"slower than {SLOWEST_BYTES_S >> 20} MiB/s")
-        self._socket.settimeout(min(left_s, CALM_S))
 
     def _send(self, head: bytes, parts: Sequence[Buffer]) -> None:
         if size_of(parts) <= _JOINED_BYTES:
@@ -178,7 +180,7 @@ class _Connection:
 
     def _send_some(self, views: list[memoryview]) -> None:
         while views:
-            self._wait_at_most()
+            self._check_pace()
             sent = self._socket.sendmsg(views) if self._gathers else self._socket.send(views[0])
             while views and sent >= len(views[0]):
                 sent -= len(views.pop(0))
@@ -225,7 +227,7 @@ class _Connection:
         return int(status[:3]), {name.lower(): value.strip() for name, _, value in pairs}, rest[end + 4 :]
 
     def _some(self) -> bytes:
-        self._wait_at_most()
+        self._check_pace()
         found = self._socket.recv(_HEAD_BYTES)
         if not found:
             raise ConnectionError("the server ended the connection")
@@ -239,7 +241,7 @@ class _Connection:
         at = len(rest)
         body[:at] = rest
         while at < len(body):
-            self._wait_at_most()
+            self._check_pace()
             got = self._socket.recv_into(body[at:])
             if not got:
                 raise ConnectionError(f"the server ended the connection after {at} of {len(body)} bytes")

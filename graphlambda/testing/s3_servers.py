@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from graphlambda.runtime.bucket import Bucket
 from graphlambda.runtime.identity import Keys
+from graphlambda.runtime.s3 import LEASE
 from graphlambda.store.s3 import Location
 
 if TYPE_CHECKING:
@@ -98,6 +99,15 @@ def moto() -> Iterator[S3Server]:
         yield server
     finally:
         started.stop()
+
+
+def age_lease(bucket: Bucket, run: str, seconds: float) -> None:
+    """Make a run's lease that much older."""
+    key = f"{run}/{LEASE}"
+    found = bucket.get(key)
+    assert found is not None
+    held = json.loads(bytes(found[0]))
+    bucket.put(key, [json.dumps({**held, "renewed_s": held["renewed_s"] - seconds}).encode()], {})
 
 
 def _wait_until_ready(output: IO[str]) -> None:

@@ -168,6 +168,15 @@ class TestTrouble:
         assert bytes(found[0]) == body
         assert proxy.seen[trouble] == 6
 
+    def test_a_server_that_is_silent_is_asked_again(self, seaweed: S3Server, proxy: Proxy) -> None:
+        url = f"{proxy.url}/{BUCKET}"
+        bucket = Bucket(url, "silent/", region=REGION, keys=lambda: seaweed.keys, calm_s=0.2)
+        proxy.give([Trouble.SILENT] * 2)
+        assert bucket.put("a", [b"1"], {})
+        proxy.give([Trouble.SILENT])
+        with pytest.raises(ValueStoreError, match="TimeoutError: timed out"):
+            bucket.get("a", attempts=1)
+
     def test_who_was_first_stays_first_when_its_answer_is_lost(self, bucket: Bucket, proxy: Proxy) -> None:
         proxy.give([Trouble.ANSWER_LOST])
         assert bucket.put("a", [b"1"], FIRST_ONLY) is None

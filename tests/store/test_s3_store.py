@@ -15,6 +15,7 @@ from graphlambda.runtime.s3 import S3Client
 from graphlambda.runtime.values import CANCELLED
 from graphlambda.store import Location, S3Store, Store
 from graphlambda.store.listing import objects
+from graphlambda.testing.s3_servers import age_lease
 from graphlambda.testing.stores import StoreTests
 
 if TYPE_CHECKING:
@@ -36,11 +37,7 @@ class S3StoreTests(StoreTests):
 
     def age(self, store: Store, run: str, seconds: float) -> None:
         assert isinstance(store, S3Store)
-        bucket, key = store._bucket, f"{run}/.lease"
-        found = bucket.get(key)
-        assert found is not None
-        lease = json.loads(bytes(found[0]))
-        bucket.put(key, [json.dumps({**lease, "renewed_s": lease["renewed_s"] - seconds}).encode()], {})
+        age_lease(store._bucket, run, seconds)
 
 
 class TestS3StoreOnSeaweed(S3StoreTests):

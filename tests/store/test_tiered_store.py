@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from graphlambda.errors import LostValueError, StoreError
 from graphlambda.runtime.tiered import MARK
+from graphlambda.runtime.valkey import TTL_S, lease_key
 from graphlambda.runtime.values import client_of
 from graphlambda.store import FileStore, S3Store, Store, TieredStore
 from graphlambda.store.tiered import hot_bytes
+from graphlambda.store.valkey import ValkeyStore, spec_of
+from graphlambda.testing.s3_servers import age_lease
 from graphlambda.testing.stores import RUN, FaultyStore, StoreTests
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from graphlambda.testing.s3_servers import S3Server
@@ -23,24 +25,23 @@ if TYPE_CHECKING:
 LIMIT = 1000
 
 
-class TestTieredStore(StoreTests):
+class TestValkeyBeforeS3(StoreTests):
     @pytest.fixture
-    def store(self, seaweed: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    def store(self, own_url: str, seaweed: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.keys.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.keys.secret_key)
-        return TieredStore(FileStore(tmp_path), S3Store(seaweed.location(), lambda: seaweed.keys), LIMIT)
+        hot, cold = ValkeyStore(spec_of(own_url)), S3Store(seaweed.location(), lambda: seaweed.keys)
+        yield TieredStore(hot, cold, LIMIT)
+        for run in hot.runs():
+            hot.drop(run)
 
     def age(self, store: Store, run: str, seconds: float) -> None:
         assert isinstance(store, TieredStore)
-        assert isinstance(store._hot, FileStore)
+        assert isinstance(store._hot, ValkeyStore)
         assert isinstance(store._cold, S3Store)
-        lease = store._hot.root / run / ".lease"
-        os.utime(lease, (lease.stat().st_atime, lease.stat().st_mtime - seconds))
-        bucket, key = store._cold._bucket, f"{run}/.lease"
-        found = bucket.get(key)
-        assert found is not None
-        held = json.loads(bytes(found[0]))
-        bucket.put(key, [json.dumps({**held, "renewed_s": held["renewed_s"] - seconds}).encode()], {})
+        left_ms = b"%d" % (1000 * (TTL_S - seconds))
+        store._hot._client.server.run([(b"PEXPIRE", lease_key(run), left_ms)])
+        age_lease(store._cold._bucket, run, seconds)
 
 
 @pytest.fixture
