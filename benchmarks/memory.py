@@ -25,6 +25,7 @@ from benchmarks.text import table, verdict
 from graphlambda import config as settings
 from graphlambda.api import building, work
 from graphlambda.api.session import session_of
+from graphlambda.api.stores import Opened
 from graphlambda.compiler import called_operations, compile_collections
 from graphlambda.report.units import duration, size
 from graphlambda.store.file import FileStore
@@ -94,7 +95,8 @@ def measure(chunks: int, store_mb: int | None, wanted: Any) -> Measured:
     """Run the reduction in a store of its own."""
     config = settings.load({"store_mb": store_mb, "progress": False})
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        session = replace(session_of(config), store=FileStore(Path(folder) / "values"))
+        root = Path(folder) / "values"
+        session = replace(session_of(config), opened=Opened(FileStore(root), (root,)))
         program = compile_collections(reduction(chunks))
         watch = Watch(Path(folder))
         with watch.watching(), work.display_of(session) as display:

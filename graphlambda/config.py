@@ -31,6 +31,9 @@ REGION = "us-east-1"
 EXACT, SAFE = "exact", "safe"
 """Words for `deps`."""
 
+FILE, VALKEY = "file", "valkey"
+"""Words for `store`."""
+
 LOCAL_ROLE = "arn:aws:iam::000000000000:role/graphlambda"
 """A well-formed role for the local Lambda, which assumes none."""
 
@@ -41,6 +44,9 @@ _SECRET_NAME = re.compile(
     r"SECRET|TOKEN$|PASSW|API_?KEY|ACCESS_KEY$|ACCOUNT_KEY|CONNECTION_STRING|CREDENTIAL|PRIVATE_KEY",
     re.IGNORECASE,
 )
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+"""Of a URL: what no message may show."""
+
 _SECRET_LENGTH = 8
 """A shorter value is a word, which turns up anywhere."""
 
@@ -143,6 +149,18 @@ def _endpoint(value: Any) -> str:
     return text
 
 
+def _store(value: Any) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    is_server = parts.scheme in {"redis", "rediss"} and parts.hostname
+    is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
+    if text not in {FILE, VALKEY} and not is_server and not is_socket:
+        raise ValueError(
+            "file, valkey, or a URL such as redis://host:6379, rediss://host or unix:/path/of/socket"
+        )
+    return text
+
+
 def _by(parser: Parser) -> dict[str, Parser]:
     """Return a field's metadata: what reads its flag or variable."""
     return {"parser": parser}
@@ -200,6 +218,10 @@ class Config:
     store_mb: int | None = field(default=None, metadata=_by(_whole(1, 10_000_000, "MB")))
     """MB that the values of one run may take in the store at once: tasks that only make more wait; None: most of
     what the store has room for."""
+
+    store: str = field(default=FILE, repr=False, metadata=_by(_store))
+    """Where values lie that do not travel: `file`, in memory where there is room; `valkey`, a server that is started for
+    this process; or the URL of a server, whose password, if it has one, functions are sent."""
 
     progress: bool | None = field(default=None, metadata=_by(_switch))
     """Whether to draw; None: in a terminal or notebook only."""
@@ -278,7 +300,7 @@ def _parse(given: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[s
         try:
             values[name] = parsers[name](value)
         except ValueError as error:
-            mistakes.append(f"{source} must be {error}, not {value!r}")
+            mistakes.append(f"{source} must be {error}, not {_CREDENTIALS.sub('//…@', repr(value))}")
     return values, mistakes
 
 

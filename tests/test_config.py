@@ -28,6 +28,7 @@ DEFAULTS = Config(
     batch=None,
     inline_bytes=65_536,
     store_mb=None,
+    store="file",
     progress=None,
     paths=(),
     isolation="auto",
@@ -51,6 +52,7 @@ VARIABLES = {
     "GRAPHLAMBDA_BATCH": ("1", 1),
     "GRAPHLAMBDA_INLINE_BYTES": ("0", 0),
     "GRAPHLAMBDA_STORE_MB": ("100", 100),
+    "GRAPHLAMBDA_STORE": ("rediss://:secret@host", "rediss://:secret@host"),
     "GRAPHLAMBDA_PROGRESS": ("no", False),
     "GRAPHLAMBDA_PATHS": ("/data:/more", (Path("/data"), Path("/more"))),
     "GRAPHLAMBDA_ISOLATION": ("plain", "plain"),
@@ -71,6 +73,22 @@ def test_every_setting_can_come_from_its_variable() -> None:
     assert {name.removeprefix("GRAPHLAMBDA_").lower() for name in VARIABLES} == {
         field.name for field in fields(Config)
     }
+
+
+@pytest.mark.parametrize(
+    "store", ["file", "valkey", "redis://host", "rediss://u:p@host:1/2", "unix:/run/socket"]
+)
+def test_a_store_may_be(store: str) -> None:
+    assert load({"store": store}, HOME).store == store
+
+
+@pytest.mark.parametrize(
+    "store", ["memory", "redis://", "unix:socket", "unix://host/socket", "http://u:secret@host"]
+)
+def test_a_store_may_not_be_and_its_password_is_never_shown(store: str) -> None:
+    with pytest.raises(ConfigError, match=r"store= must be file, valkey, or a URL") as caught:
+        load({"store": store}, HOME)
+    assert "secret" not in f"{caught.value}{load({'store': 'redis://u:secret@host'}, HOME)!r}"
 
 
 def test_a_flag_beats_a_variable_which_beats_the_default() -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from graphlambda.api.stores import Opened, opened
 from graphlambda.api.surroundings import Surroundings, aws_identity
 from graphlambda.config import AWS, Config
 from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
@@ -23,9 +24,7 @@ from graphlambda.local.settings import credential_paths
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import Credentials, HttpInvoker
 from graphlambda.scheduler.memory import free_bytes
-from graphlambda.store.file import FileStore, default_root
 from graphlambda.store.keys import derive, root_key
-from graphlambda.store.leases import STALE_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +45,7 @@ class Session:
 
     config: Config
     cloud: AwsCloud
-    store: Store
+    opened: Opened
     root: bytes
     credentials: Callable[[], Credentials]
     url: str
@@ -56,6 +55,11 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.cloud.endpoint!r})"
+
+    @property
+    def store(self) -> Store:
+        """Where values lie."""
+        return self.opened.store
 
     def key_of(self, run: str) -> bytes:
         """Return the key that signs a run's frames."""
@@ -83,7 +87,7 @@ class Session:
             yield
             return
         named = map(Path, program.paths)
-        paths = (*_always_visible(self.config, self.store), *named)
+        paths = (*_always_visible(self.config, self.opened), *named)
         with self.surroundings.given(program, paths):
             yield
 
@@ -106,6 +110,7 @@ def session_of(config: Config) -> Session:
     """Return the session of a configuration; the local Lambda is started by the first."""
     key = (
         config.endpoint,
+        config.store,
         config.region,
         config.cache_dir,
         config.state_dir,
@@ -133,14 +138,13 @@ def _opened(config: Config) -> Session:
         mode=0o700, parents=True, exist_ok=True
     )  # before anything below it makes it for all to see
     root = root_of(config)
-    store = FileStore(default_root(config.cache_dir))
-    store.sweep(STALE_AFTER_S)
-    return _at_url(config, store, root) if config.endpoint else _at_home(config, store, root)
+    found = opened(config)
+    return _at_url(config, found, root) if config.endpoint else _at_home(config, found, root)
 
 
-def _at_home(config: Config, store: FileStore, root: bytes) -> Session:
+def _at_home(config: Config, found: Opened, root: bytes) -> Session:
     concurrency = config.concurrency or os.cpu_count() or 1
-    visible = tuple(sorted(set(_always_visible(config, store))))
+    visible = tuple(sorted(set(_always_visible(config, found))))
     local = start(
         LocalSettings(
             state=config.cache_dir / "local",
@@ -153,7 +157,7 @@ def _at_home(config: Config, store: FileStore, root: bytes) -> Session:
         )
     )
     atexit.register(local.close)
-    return _session(config, store, root, local.endpoint, local.credentials, concurrency, local)
+    return _session(config, found, root, local.endpoint, local.credentials, concurrency, local)
 
 
 def _environments(concurrency: int) -> int:
@@ -161,15 +165,15 @@ def _environments(concurrency: int) -> int:
     return max(4, 2 * concurrency, min(_MOST_WARM, free_bytes() // 2 // _ENVIRONMENT_BYTES))
 
 
-def _at_url(config: Config, store: FileStore, root: bytes) -> Session:
+def _at_url(config: Config, found: Opened, root: bytes) -> Session:
     credentials = gate.credentials(config.cache_dir / "local")
-    session = _session(config, store, root, config.endpoint, credentials, config.concurrency, None)
+    session = _session(config, found, root, config.endpoint, credentials, config.concurrency, None)
     return session if config.concurrency else replace(session, concurrency=session.cloud.concurrency())
 
 
 def _session(
     config: Config,
-    store: Store,
+    found: Opened,
     root: bytes,
     url: str,
     credentials: Any,
@@ -183,10 +187,12 @@ def _session(
         url, config.region, access_key=credentials.access_key, secret_key=credentials.secret_key
     )
     surroundings = Surroundings(local, partial(aws_identity, config.region)) if local is not None else None
-    return Session(config, cloud, store, root, lambda: keys, url, concurrency, local, surroundings)
+    return Session(config, cloud, found, root, lambda: keys, url, concurrency, local, surroundings)
 
 
 def _is_dead(session: Session) -> bool:
+    if session.opened.server is not None and not session.opened.server.alive:
+        return True
     try:
         return session.local is not None and session.local.describe() is None
     except LocalLambdaError:
@@ -204,10 +210,6 @@ def _working_folder() -> list[Path]:
     return [] if folder in (Path("/"), Path.home()) else [folder]
 
 
-def _always_visible(config: Config, store: Store) -> list[Path]:
+def _always_visible(config: Config, found: Opened) -> list[Path]:
     """Return what functions see in each run of a session, for as long as nobody changes the working folder."""
-    return [*_working_folder(), *config.paths, *_store_root(store)]
-
-
-def _store_root(store: Store) -> list[Path]:
-    return [store.root] if isinstance(store, FileStore) else []
+    return [*_working_folder(), *config.paths, *found.visible]

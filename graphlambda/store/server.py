@@ -30,6 +30,9 @@ STOP_S = 10.0
 SOCKET = "socket"
 """The server's socket in its folder."""
 
+_VARIABLES = {"LANG": "C.UTF-8", "PATH": os.defpath}
+"""The server's environment: nothing of the client's, which may hold credentials."""
+
 _COMMON = {"save": '""', "appendonly": "no", "loglevel": "warning"}
 
 _LONGEST_PATH = 100
@@ -57,6 +60,7 @@ class OwnServer:
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
+            env=_VARIABLES,
             start_new_session=True,
             cwd="/",
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from graphlambda.errors import ConfigError, StoreError
+from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
 from graphlambda.runtime.valkey import TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
 from graphlambda.runtime.values import CANCELLED
@@ -88,6 +89,16 @@ class ValkeyStore(Store):
         with translated():
             return self._client.size(run, name)
 
+    def room_bytes(self) -> int | None:
+        """Return what the server, or the nodes together, may still take; None where one has no bound."""
+        server = self._client.server
+        nodes = server.servers() if isinstance(server, Cluster) else [server]
+        with _translated(server.address):
+            told = [_figures(node.run([(b"INFO", b"memory")])[0]) for node in nodes]
+        if not all(int(figures["maxmemory"]) for figures in told):
+            return None
+        return sum(max(0, int(figures["maxmemory"]) - int(figures["used_memory"])) for figures in told)
+
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""
         with translated():
@@ -153,11 +164,9 @@ def spec_of(url: str) -> dict[str, Any]:
     spec = _parsed(url)
     server = Server(Address(spec))
     with _translated(server.address):
-        (told,) = server.run([(b"INFO", b"cluster")])
-        if isinstance(told, Refused):
-            raise told
+        told = _figures(server.run([(b"INFO", b"cluster")])[0])
     server.close()
-    return {**spec, "cluster": b"cluster_enabled:1" in bytes(told)}
+    return {**spec, "cluster": told.get("cluster_enabled") == "1"}
 
 
 def _parsed(url: str) -> dict[str, Any]:
@@ -173,6 +182,14 @@ def _parsed(url: str) -> dict[str, Any]:
     certificates = {"ca": Path(trusted[0]).read_text()} if trusted else {}
     database = parts.path.strip("/") if "host" in place else ""
     return {"kind": "valkey", **place, **who, **certificates, "database": database}
+
+
+def _figures(told: Reply) -> dict[str, str]:
+    """Return what INFO says, by name."""
+    if isinstance(told, Refused):
+        raise told
+    lines = bytes(told).decode().splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 @contextmanager

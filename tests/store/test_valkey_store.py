@@ -62,3 +62,10 @@ def keys_of(store: ValkeyStore) -> list[bytes]:
     server = store._client.server
     nodes = [server] if not hasattr(server, "servers") else server.servers()
     return [bytes(key) for node in nodes for key in node.run([(b"KEYS", b"*")])[0]]
+
+
+def test_a_server_says_how_much_it_may_still_take(own_url: str, tcp_url: str, cluster_url: str) -> None:
+    room_bytes = ValkeyStore(spec_of(own_url)).room_bytes()
+    assert room_bytes is not None
+    assert 0 < room_bytes < 1 << 30
+    assert [ValkeyStore(spec_of(url)).room_bytes() for url in (tcp_url, cluster_url)] == [None, None]
