@@ -156,7 +156,8 @@ class Requests:
         inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
         picks = {task: self._pick(task) for task in tasks if self._state.is_part(task)}
         called = [task for task in tasks if task not in picks] if picks else tasks
-        unsent = [task for task in tasks if self._state.is_unsent(task, picks)] if picks else []
+        together = frozenset(tasks)
+        unsent = [task for task in tasks if len(tasks) > 1 and self._state.is_unsent(task, together)]
         batch = (tasks, self._columns(table, called), inline, picks, unsent)
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(batch, INLINE_BATCH, operation)
