@@ -47,6 +47,9 @@ _SECRET_NAME = re.compile(
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 """Of a URL: what no message may show."""
 
+_BUCKET = "s3://"
+_S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\x00-\x1f?#]*)?")
+
 _SECRET_LENGTH = 8
 """A shorter value is a word, which turns up anywhere."""
 
@@ -149,14 +152,24 @@ def _endpoint(value: Any) -> str:
     return text
 
 
+def tiers(store: str) -> tuple[str, str]:
+    """Return the two parts of a `store` setting: what is hot, and the bucket; either may be empty."""
+    hot, found, cold = store.rpartition(_BUCKET)
+    return (hot.removesuffix("+"), found + cold) if found else (store, "")
+
+
 def _store(value: Any) -> str:
     text = _text(value)
-    parts = urlsplit(text)
+    hot, bucket = tiers(text)
+    parts = urlsplit(hot)
     is_server = parts.scheme in {"redis", "rediss"} and parts.hostname
     is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
-    if text not in {FILE, VALKEY} and not is_server and not is_socket:
+    is_hot = hot in {FILE, VALKEY} or is_server or is_socket
+    is_joined = text == "+".join(part for part in (hot, bucket) if part)
+    if not is_joined or not (is_hot or (bucket and not hot)) or (bucket and not _S3_URL.fullmatch(bucket)):
         raise ValueError(
-            "file, valkey, or a URL such as redis://host:6379, rediss://host or unix:/path/of/socket"
+            "file, valkey, or a URL such as redis://host:6379, rediss://host, unix:/path/of/socket or s3://bucket/prefix, "
+            "or one of the others and a bucket for what is large: valkey+s3://bucket/prefix"
         )
     return text
 
@@ -221,7 +234,8 @@ class Config:
 
     store: str = field(default=FILE, repr=False, metadata=_by(_store))
     """Where values lie that do not travel: `file`, in memory where there is room; `valkey`, a server that is started for
-    this process; or the URL of a server, whose password, if it has one, functions are sent."""
+    this process; the URL of a server, whose password, if it has one, functions are sent; `s3://bucket/prefix`, with the
+    credentials, endpoint and certificates of boto3's own settings; or `valkey+s3://…`: what is large or a result in S3."""
 
     progress: bool | None = field(default=None, metadata=_by(_switch))
     """Whether to draw; None: in a terminal or notebook only."""

@@ -76,14 +76,40 @@ def test_every_setting_can_come_from_its_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    "store", ["file", "valkey", "redis://host", "rediss://u:p@host:1/2", "unix:/run/socket"]
+    "store",
+    [
+        "file",
+        "valkey",
+        "redis://host",
+        "rediss://u:p@host:1/2",
+        "unix:/run/socket",
+        "s3://bucket",
+        "s3://my.bucket/a b/c",
+        "valkey+s3://bucket",
+        "redis://:p@host+s3://bucket/p",
+        "file+s3://bucket",
+    ],
 )
 def test_a_store_may_be(store: str) -> None:
     assert load({"store": store}, HOME).store == store
 
 
 @pytest.mark.parametrize(
-    "store", ["memory", "redis://", "unix:socket", "unix://host/socket", "http://u:secret@host"]
+    "store",
+    [
+        "memory",
+        "redis://",
+        "unix:socket",
+        "unix://host/socket",
+        "http://u:secret@host",
+        "s3://",
+        "s3://B",
+        "s3://b?x",
+        "+s3://bucket",
+        "valkeys3://bucket",
+        "valkey+",
+        "http://u:secret@host+s3://bucket",
+    ],
 )
 def test_a_store_may_not_be_and_its_password_is_never_shown(store: str) -> None:
     with pytest.raises(ConfigError, match=r"store= must be file, valkey, or a URL") as caught:

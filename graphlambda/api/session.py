@@ -131,8 +131,7 @@ def root_of(config: Config) -> bytes:
 def _opened(config: Config) -> Session:
     if config.endpoint == AWS:
         raise ConfigError(
-            "endpoint 'aws': functions there cannot reach this machine's store, and no store in an account can be "
-            "named yet. Leave the endpoint empty for the local Lambda"
+            "endpoint 'aws': running on AWS itself is not in this version. Leave the endpoint empty for the local Lambda"
         )
     config.cache_dir.mkdir(
         mode=0o700, parents=True, exist_ok=True
@@ -186,7 +185,8 @@ def _session(
     cloud = endpoint_cloud(
         url, config.region, access_key=credentials.access_key, secret_key=credentials.secret_key
     )
-    surroundings = Surroundings(local, partial(aws_identity, config.region)) if local is not None else None
+    identify, always = found.identify or partial(aws_identity, config.region), found.identify is not None
+    surroundings = Surroundings(local, identify, always=always) if local is not None else None
     return Session(config, cloud, found, root, lambda: keys, url, concurrency, local, surroundings)
 
 

@@ -6,18 +6,23 @@ In: a configuration. Out: a store, and what local functions must see to reach it
 from __future__ import annotations
 
 import atexit
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphlambda.config import FILE, VALKEY, Config
+from graphlambda.config import FILE, VALKEY, Config, tiers
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.store.file import FileStore, default_root
 from graphlambda.store.leases import STALE_AFTER_S
 from graphlambda.store.server import OwnServer, start
+from graphlambda.store.tiered import TieredStore
 from graphlambda.store.valkey import ValkeyStore, spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphlambda.api.surroundings import Identity
     from graphlambda.store.base import Store
 
 
@@ -31,6 +36,9 @@ class Opened:
 
     server: OwnServer | None = None
     """The server that was started for it, if one was; ends with this process."""
+
+    identify: Callable[[], Identity] | None = None
+    """Gives local functions the identity that the store asks for; None where it asks for none."""
 
 
 def opened(config: Config) -> Opened:
@@ -46,11 +54,25 @@ def opened(config: Config) -> Opened:
 
 
 def _opened(config: Config) -> Opened:
-    if config.store == FILE:
+    hot, bucket = tiers(config.store)
+    if not bucket:
+        return _hot(hot, config)
+    from graphlambda.api.buckets import bucket_store, identity_for  # noqa: PLC0415  (boto3, for who uses S3)
+
+    cold = bucket_store(bucket, config)
+    identify = partial(identity_for, cold, config.region)
+    if not hot:
+        return Opened(cold, identify=identify)
+    found = _hot(hot, config)
+    return replace(found, store=TieredStore(found.store, cold), identify=identify)
+
+
+def _hot(name: str, config: Config) -> Opened:
+    if name == FILE:
         root = default_root(config.cache_dir)
         return Opened(FileStore(root), (root,))
-    if config.store != VALKEY:
-        return _at(config.store)
+    if name != VALKEY:
+        return _at(name)
     server = start(config.cache_dir, free_bytes() // 2)
     atexit.register(server.close)
     store = ValkeyStore(spec_of(server.url))

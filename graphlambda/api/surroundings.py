@@ -38,7 +38,9 @@ class Identity:
 class Surroundings:
     """Those of one session: paths are added and stay, an identity is there while a run needs it."""
 
-    def __init__(self, local: LocalLambda, identify: Callable[[], Identity]) -> None:
+    def __init__(self, local: LocalLambda, identify: Callable[[], Identity], *, always: bool = False) -> None:
+        """`always`: the runtime itself needs the identity, for a store that asks who reads and writes."""
+        self._always = always
         self._local = local
         self._identify = identify
         self._guard = threading.Lock()
@@ -49,7 +51,7 @@ class Surroundings:
     @contextmanager
     def given(self, program: Program, paths: Iterable[Path]) -> Iterator[None]:
         """Let functions see `paths`, and be the client's AWS identity if the program needs it."""
-        needed = needs_identity(program)
+        needed = self._always or needs_identity(program)
         with self._guard:
             self._needing += needed
             self._show(frozenset(paths))
@@ -93,11 +95,13 @@ def aws_identity(region: str) -> Identity:
         return Identity({}, hour_s)
     frozen = found.get_frozen_credentials()
     if frozen.token:
-        return Identity(_variables(str(frozen.access_key), str(frozen.secret_key), frozen.token), hour_s)
+        return Identity(variables_of(str(frozen.access_key), str(frozen.secret_key), frozen.token), hour_s)
     answer = boto3.client("sts", region_name=region).get_session_token()["Credentials"]
-    variables = _variables(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+    variables = variables_of(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
     return Identity(variables, answer["Expiration"].timestamp())
 
 
-def _variables(access_key: str, secret_key: str, token: str) -> dict[str, str]:
-    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_SESSION_TOKEN": token}
+def variables_of(access_key: str, secret_key: str, token: str | None) -> dict[str, str]:
+    """Return keys as AWS's tools and `runtime.identity` read them."""
+    keys = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
+    return {**keys, "AWS_SESSION_TOKEN": token} if token else keys

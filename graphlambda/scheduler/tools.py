@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
-    from graphlambda.scheduler.keeper import Keeper
     from graphlambda.scheduler.pace import Durations
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.telling import Teller
@@ -30,7 +29,6 @@ class Tools:
     program: Program
     place: Place
     values: Values
-    keeper: Keeper
     invoker: Invoker
     provisioner: Provisioner
     clock: Clock

@@ -19,6 +19,7 @@ from graphlambda.runtime.bucket import Bucket
 from graphlambda.runtime.identity import Keys
 from graphlambda.runtime.s3 import LEASE
 from graphlambda.store.s3 import Location
+from graphlambda.testing.servers import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ BUCKET = "graphlambda-test"
 
 _READY = "All enabled components are running"
 _LISTENERS = (
-    "s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
+    "s3.port", "s3.port.grpc", "s3.port.https", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
     "filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc",
 )  # fmt: skip
 _ABSENT = (
@@ -42,23 +43,33 @@ class S3Server:
     """A server with one bucket."""
 
     endpoint: str
+    tls_endpoint: str = ""
+    """The same over TLS; empty where it has none."""
+
+    certificate: Path | None = None
+    """What to trust there."""
+
     keys: Keys = field(default_factory=lambda: Keys(f"AKID{token_hex(8)}", token_hex(20)))
 
     def location(self, prefix: str = "") -> Location:
         """Return a place in the bucket; one of its own unless it is named."""
         return Location(bucket=BUCKET, prefix=prefix or token_hex(8), region=REGION, endpoint=self.endpoint)
 
-    def bucket(self, prefix: str = "") -> Bucket:
+    def bucket(self, prefix: str = "", *, tls: bool = False) -> Bucket:
         """Return the objects below a prefix; one of their own unless it is named."""
-        url = f"{self.endpoint}/{BUCKET}"
-        return Bucket(url, prefix or f"{token_hex(8)}/", region=REGION, keys=lambda: self.keys)
+        url = f"{self.tls_endpoint if tls else self.endpoint}/{BUCKET}"
+        ca = str(self.certificate) if tls else None
+        return Bucket(url, prefix or f"{token_hex(8)}/", region=REGION, keys=lambda: self.keys, ca=ca)
 
 
 @contextmanager
 def seaweed(folder: Path) -> Iterator[S3Server]:
     """Run SeaweedFS with its files in a folder."""
     ports = dict(zip(_LISTENERS, _free_ports(len(_LISTENERS)), strict=True))
-    server = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
+    certificate, key = self_signed(folder)
+    server = S3Server(
+        f"http://127.0.0.1:{ports['s3.port']}", f"https://localhost:{ports['s3.port.https']}", certificate
+    )
     credentials = {"accessKey": server.keys.access_key, "secretKey": server.keys.secret_key}
     identity = {"name": "tester", "credentials": [credentials], "actions": ["Admin", "Read", "Write", "List"]}
     (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
@@ -66,7 +77,7 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
     command = [
         f"{sysconfig.get_path('scripts')}/weed", "mini", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         "-s3.config=identities.json", "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock", *_ABSENT,
-        *(f"-{name}={port}" for name, port in ports.items()),
+        f"-s3.cert.file={certificate}", f"-s3.key.file={key}", *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with ExitStack() as ending:
         process = ending.enter_context(

@@ -44,6 +44,24 @@ def valkey_with_tls(folder: Path, program: Path) -> Iterator[str]:
     """Run a server that speaks TLS only; yield its URL, which names the certificate to trust."""
     password, port = token_hex(16), free_port()
     folder.mkdir()
+    certificate, key = self_signed(folder)
+    settings = {
+        "bind": "127.0.0.1",
+        "port": "0",
+        "tls-port": str(port),
+        "tls-cert-file": str(certificate),
+        "tls-key-file": str(key),
+        "tls-auth-clients": "no",
+        "requirepass": password,
+    }
+    with OwnServer(program, folder, settings) as server:
+        spec = {"host": "localhost", "port": port, "tls": True, "password": password}
+        server.wait_for(Address({**spec, "ca": certificate.read_text()}))
+        yield f"rediss://:{password}@localhost:{port}?ssl_ca_certs={certificate}"
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate for localhost and its key, made in a folder."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     made = [
         "openssl",
@@ -59,19 +77,7 @@ def valkey_with_tls(folder: Path, program: Path) -> Iterator[str]:
     ]
     names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *names], check=True, capture_output=True, timeout=60)
-    settings = {
-        "bind": "127.0.0.1",
-        "port": "0",
-        "tls-port": str(port),
-        "tls-cert-file": str(certificate),
-        "tls-key-file": str(key),
-        "tls-auth-clients": "no",
-        "requirepass": password,
-    }
-    with OwnServer(program, folder, settings) as server:
-        spec = {"host": "localhost", "port": port, "tls": True, "password": password}
-        server.wait_for(Address({**spec, "ca": certificate.read_text()}))
-        yield f"rediss://:{password}@localhost:{port}?ssl_ca_certs={certificate}"
+    return certificate, key
 
 
 @contextmanager

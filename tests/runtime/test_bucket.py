@@ -110,6 +110,23 @@ class TestObjects:
         assert bucket.size("a") == 5
 
 
+class TestOverTls:
+    def test_bytes_come_back_as_they_were(self, seaweed: S3Server) -> None:
+        bucket = seaweed.bucket(tls=True)
+        parts = [os.urandom(1000), os.urandom(900_000), b"", b"end"]
+        assert bucket.put("a", parts, FIRST_ONLY)
+        found = bucket.get("a")
+        assert found is not None
+        assert bytes(found[0]) == b"".join(parts)
+        assert (bucket.put("a", parts, FIRST_ONLY), bucket.size("a")) == (None, 901_003)
+
+    def test_a_server_that_nobody_vouches_for_gets_no_request(self, seaweed: S3Server) -> None:
+        url = f"{seaweed.tls_endpoint}/{BUCKET}"
+        bucket = Bucket(url, "", region=REGION, keys=lambda: seaweed.keys, pause=lambda _: None)
+        with pytest.raises(ValueStoreError, match="SSLCertVerificationError"):
+            bucket.get("a")
+
+
 class TestRefusals:
     def test_a_wrong_key_is_refused_and_named(self, seaweed: S3Server) -> None:
         wrong = Keys(seaweed.keys.access_key, "not the secret")

@@ -1,0 +1,87 @@
+"""Values in a bucket: found by boto3's own settings, signed for by functions too, and nothing stays behind."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import graphlambda
+from graphlambda import config
+from graphlambda.api.buckets import bucket_store, identity_for
+from graphlambda.errors import ConfigError
+from graphlambda.store.listing import objects
+from graphlambda.testing.s3_servers import BUCKET
+from tests.whole.conftest import wait_for
+
+if TYPE_CHECKING:
+    from graphlambda.testing.s3_servers import S3Server
+
+WANTED = (np.arange(400_000).reshape(4, -1).sum(axis=0) * 2.0).tolist()
+
+
+@pytest.fixture
+def prefix(seaweed: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set boto3 up for a server; return a prefix of the test's own."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.keys.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.keys.secret_key)
+    monkeypatch.setenv("GRAPHLAMBDA_REGION", "us-east-1")
+    return seaweed.location().prefix
+
+
+def array() -> da.Array:
+    return da.arange(400_000, chunks=100_000).reshape(4, -1).sum(axis=0) * 2.0
+
+
+@pytest.mark.parametrize("hot", ["", "file+", "valkey+"])
+def test_values_go_through_a_bucket_and_leave_nothing_there(seaweed: S3Server, prefix: str, hot: str) -> None:
+    url = f"{hot}s3://{BUCKET}/{prefix}"
+    assert graphlambda.compute(array(), store=url, inline_bytes=0)[0].tolist() == WANTED
+    assert list(objects(seaweed.bucket(f"{prefix}/"), "")) == []
+
+
+@pytest.mark.parametrize("hot", ["", "valkey+"])
+def test_what_is_persisted_lies_in_the_bucket_for_as_long_as_it_is_held(
+    seaweed: S3Server, prefix: str, hot: str
+) -> None:
+    url, bucket = f"{hot}s3://{BUCKET}/{prefix}", seaweed.bucket(f"{prefix}/values/")
+    (kept,) = graphlambda.persist(array(), store=url)
+    names = [found.key.partition("/")[2] for found in objects(bucket, "")]
+    assert [name for name in names if name.startswith("v-")] == [name for name in names if name != ".lease"]
+    assert len(names) == 1 + kept.npartitions
+    assert graphlambda.compute(kept, store=url)[0].tolist() == WANTED
+    del kept
+    gc.collect()  # a collection is part of a circle
+    wait_for(lambda: list(objects(bucket, "")) == [], "the kept run is dropped")
+
+
+def test_a_bucket_without_credentials_is_refused(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ConfigError, match="no AWS credentials are found"):
+        graphlambda.compute(array(), store=f"s3://{BUCKET}/{prefix}/none")
+
+
+def test_functions_are_another_servers_user_themselves(seaweed: S3Server, prefix: str) -> None:
+    store = bucket_store(f"s3://{BUCKET}/{prefix}", config.load())
+    assert (store.location.endpoint, store.location.prefix) == (seaweed.endpoint, f"{prefix}/values")
+    assert identity_for(store, "us-east-1").variables == {
+        "AWS_ACCESS_KEY_ID": seaweed.keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": seaweed.keys.secret_key,
+    }
+
+
+def test_at_aws_functions_get_only_keys_that_end(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "ends")
+    role = "arn:aws:iam::123456789012:role/functions"
+    store = bucket_store(f"s3://{BUCKET}", config.load({"role": role}))
+    assert (store.location.url, store.location.owner) == (
+        f"https://{BUCKET}.s3.us-east-1.amazonaws.com",
+        "123456789012",
+    )
+    assert identity_for(store, "us-east-1").variables["AWS_SESSION_TOKEN"] == "ends"
