@@ -29,10 +29,16 @@ GraphlambdaError
     │   └── LostValueError         the store does not hold a value, or no longer
     ├── AuthenticationError        a frame is not what it claims to be
     ├── ResultTooLargeError        the result would not fit into the client's memory
-    └── RunCancelledError          the run was stopped
+    ├── RunCancelledError          the run was stopped
+    ├── DeadlineError              the run took longer than `deadline_s`
+    ├── RunHeldError               another client goes on with the run
+    ├── RunLostError               another client has taken the run from this one
+    └── NoSuchRunError             there is nothing of that run to go on with
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class GraphlambdaError(Exception):
@@ -182,3 +188,34 @@ class ResultTooLargeError(RunError):
 
 class RunCancelledError(RunError):
     """The run was stopped before its end."""
+
+
+class DeadlineError(RunError):
+    """The run took longer than its `deadline_s` and was stopped."""
+
+
+class RunHeldError(RunError):
+    """Another client goes on with the run: of two that resume it, one does."""
+
+    def __init__(self, run: str, holder: str, until_s: float) -> None:
+        super().__init__(run, holder, until_s)
+        self.run = run
+        self.holder = holder
+        self.until_s = until_s
+        """Seconds since the epoch."""
+
+    def __str__(self) -> str:
+        until = datetime.fromtimestamp(self.until_s).astimezone().isoformat(" ", "seconds")
+        return f"run {self.run} is held by {self.holder} until {until}, and longer while that client lives"
+
+
+class RunLostError(RunError):
+    """Another client has taken the run, whose lease this one had not renewed; this one has stopped."""
+
+
+class NoSuchRunError(RunError):
+    """There is nothing of that run to go on with: it came to its end, never began, or is of another machine."""
+
+
+class ResumeWarning(UserWarning):
+    """A run goes on, but could not be resumed if its client died now."""

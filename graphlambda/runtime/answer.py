@@ -78,7 +78,8 @@ class Invocation:
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])
-        self._tasks, self._columns, inline, picks, self._unsent = load(self._batch)
+        self._tasks, self._columns, inline, picks, unsent = load(self._batch)
+        self._unsent = frozenset(unsent)
         self._frames = Frames(self._run, self._keys, self._client, inline)
         self._parts = Parts(self._tasks, picks, self._frames)
         self._outcomes = Outcomes()
@@ -92,6 +93,8 @@ class Invocation:
             else:
                 self._run_task(task, partial(self._made, task, row))
                 row += 1
+        if self._outcomes.errors or self._outcomes.left:
+            self._send_shared()
 
     def told(self) -> dict[str, Any]:
         """Return what became of the tasks that were run, as the wire says it."""
@@ -127,7 +130,7 @@ class Invocation:
             self._parts.made(task, value)
             return self._send(task, value, self._parts.picks[task][3])
         except BaseException:
-            self._send_after_all(self._parts.picks[task][1])
+            self._send_after_all(self._parts.picks[task][1], self._parts.held)
             raise
         finally:
             self._parts.done(task)
@@ -160,7 +163,7 @@ class Invocation:
     def _send(self, task: int, value: Any, inline_bytes: int) -> int:
         """Put a value on its road: into the reply where there is room, else into the store; return its bytes."""
         outcomes = self._outcomes
-        if task in self._unsent:
+        if task in self._unsent and (task in self._parts.wanted or self._frames.share(task, value)):
             outcomes.unsent.append(task)
             return 0
         name, parts = self._encoded(task, value)
@@ -175,13 +178,19 @@ class Invocation:
             outcomes.stored.append(task)
         return size_bytes
 
-    def _send_after_all(self, ref: Ref) -> None:
-        """Store a value that its parts were to stand for, if it is one."""
+    def _send_shared(self) -> None:
+        """Store the values that this batch's own tasks were to read: one of them may have to run again."""
+        for task in self._outcomes.unsent.copy():
+            if task not in self._parts.wanted:
+                self._send_after_all(task, self._frames.shared)
+
+    def _send_after_all(self, ref: Ref, value_of: Callable[[int], Any]) -> None:
+        """Store a value that was not to be sent, if it is one."""
         if not isinstance(ref, int) or ref not in self._outcomes.unsent:
             return
         self._outcomes.unsent.remove(ref)
         try:
-            name, parts = self._encoded(ref, self._parts.held(ref))
+            name, parts = self._encoded(ref, value_of(ref))
             self._client.write(self._run, name, parts)
             self._outcomes.add_stored(ref, size_of(parts))
         except BaseException as error:  # noqa: BLE001  (as of a task)

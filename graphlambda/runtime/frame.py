@@ -217,7 +217,7 @@ def _dumped(value: Any, dumps: Dumps) -> tuple[bytes, list[memoryview]]:
 def _expected(frame: memoryview, key: bytes, context: bytes) -> bytes:
     """Return what the signature of a frame must be; how it was made is told by what is not verified yet."""
     signed = (frame[SIGNATURE_BYTES:],)
-    if frame[SIGNATURE_BYTES : SIGNATURE_BYTES + len(_LARGE)] != _LARGE:
+    if signed[0][: len(_LARGE)] != _LARGE:
         return _signature(key, context, signed)
     if not knows_gmac():
         raise FrameError(

@@ -33,6 +33,7 @@ _ATOMS = frozenset(
     | {FunctionType, BuiltinFunctionType}  # code, not values: one for all tasks, as in any process
 )
 _COMPOUNDS = frozenset({tuple, frozenset})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, range})
 
 
 class Frames:
@@ -46,10 +47,35 @@ class Frames:
         self._client = client
         self._inline = inline
         self._verified: dict[Ref, memoryview] = {}
+        self._shared: dict[Ref, Any] = {}
 
     def made(self, value: int, frame: bytes) -> None:
         """Take a frame that an earlier task of the batch made, and that may not be in the store."""
         self._verified[value] = memoryview(frame)
+
+    def share(self, ref: Ref, value: Any) -> bool:
+        """Keep a value for all tasks, if none can change it; return whether."""
+        if type(value) not in _PLAIN:
+            return False
+        self._shared[ref] = value
+        return True
+
+    def shared(self, ref: Ref) -> Any:
+        """Return a value that no task can change."""
+        return self._shared[ref]
+
+    def values(self, refs: Iterable[Ref]) -> dict[Ref, Any]:
+        """Return values that are the caller's alone, or that no task can change.
+
+        Raises what `of` does.
+        """
+        shared = self._shared
+        values = {ref: shared[ref] for ref in refs if ref in shared}
+        unread = [ref for ref in refs if ref not in values]
+        for ref, frame in zip(unread, self.of(unread), strict=True):
+            values[ref] = value = load(frame)
+            self.share(ref, value)
+        return values
 
     def of(self, refs: Sequence[Ref]) -> Iterator[memoryview]:
         """Return each value's frame, in order: read-only where more than one task may read it.
@@ -104,8 +130,13 @@ def arguments(bindings: Sequence[Binding], constants: Mapping[int, Any], frames:
 
     Raises what `Frames.of` raises.
     """
-    refs = list(dict.fromkeys(ref for binding in bindings for ref in _refs(binding)))
-    values = dict(zip(refs, map(load, frames.of(refs)), strict=True)) if refs else {}
+    refs: dict[Ref, None] = {}
+    for kind, *bound in bindings:
+        if kind == "i":
+            refs[bound[0]] = None
+        elif kind == "g":
+            refs |= dict.fromkeys(_flat(bound[0]))
+    values = frames.values(refs) if refs else {}
     return [_argument(port, binding, constants, values) for port, binding in enumerate(bindings)]
 
 
@@ -150,13 +181,6 @@ def _argument(port: int, binding: Binding, constants: Mapping[int, Any], values:
 
 def _nest(nested: Any, values: Mapping[Ref, Any]) -> Any:
     return [_nest(part, values) for part in nested] if isinstance(nested, list) else values[nested]
-
-
-def _refs(binding: Binding) -> Iterable[Ref]:
-    kind = binding[0]
-    if kind == "i":
-        return (binding[1],)
-    return _flat(binding[1]) if kind == "g" else ()
 
 
 def _flat(nested: Any) -> Iterator[Ref]:

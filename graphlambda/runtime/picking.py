@@ -56,14 +56,16 @@ class Parts:
         self._tasks = frozenset(tasks)
         self._frames = frames
         self._values: dict[Ref, Any] = {}
-        self._wanted: dict[Ref, int] = {}
+        self.wanted: dict[Ref, int] = {}
+        """How many parts of a value are still to be picked; it stays here when none is."""
+
         for _, ref, _, _ in picks.values():
-            self._wanted[ref] = self._wanted.get(ref, 0) + 1
+            self.wanted[ref] = self.wanted.get(ref, 0) + 1
         self._spent_s = 0.0
 
     def made(self, task: int, value: Any) -> None:
         """Take a task's value, if parts of it are wanted."""
-        if task in self._wanted:
+        if task in self.wanted:
             self._values[task] = value
 
     def held(self, task: int) -> Any:
@@ -91,6 +93,6 @@ class Parts:
     def done(self, task: int) -> None:
         """Let go of a value with the last of its parts."""
         ref = self.picks[task][1]
-        self._wanted[ref] -= 1
-        if not self._wanted[ref]:
+        self.wanted[ref] -= 1
+        if not self.wanted[ref]:
             self._values.pop(ref, None)

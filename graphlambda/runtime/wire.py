@@ -28,8 +28,8 @@ list of task ids, and each of `columns` says for one port what every task that i
 A ref is an int (a value of this run) or a pair (run id, int) (a value that another run keeps). `inline`
 maps refs to frames; a ref that is not in it is read from the store. `picks` tells, by task, of projections: which of
 `picking.PICKERS` picks, the ref of what it picks from, the literals by which, and how large the part may be to ride in
-the reply. Our runtime picks, whatever the function's operation is. What a task of `unsent` makes, only projections of
-this batch read.
+the reply. Our runtime picks, whatever the function's operation is. What a task of `unsent` makes, only this batch reads:
+projections alone, or tasks alone. It need not be sent.
 
 Reply::
 
@@ -42,7 +42,7 @@ Reply::
      "bytes": [812, 70000, 0],             # of the value's frame
      "inline": "<base64>",                 # the frames that ride in the reply, one after the other
      "stored": [19],                       # tasks whose values were stored instead, under their names
-     "unsent": [],                         # tasks whose values are nowhere: all that is read of them came as parts
+     "unsent": [],                         # tasks whose values are nowhere: whoever reads them is in this reply
      "left": [],                           # projections that are for another invocation: what they pick from was
                                            # not made, or picking takes so long that it is work
      "modules": {"17": ["pandas"]},        # what un-pickling a value imports, where anything
@@ -103,4 +103,4 @@ def error_name(task: int) -> str:
 
 def context(run: str, name: str, operation: str = "") -> bytes:
     """Return what a frame's signature binds: the run, whom it is for if not for all, and the name of what is in it."""
-    return "/".join(filter(None, (run, operation, name))).encode()
+    return (f"{run}/{operation}/{name}" if operation else f"{run}/{name}").encode()

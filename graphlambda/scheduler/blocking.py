@@ -25,7 +25,8 @@ async def in_thread(call: Callable[[], T], *, timeout_s: float, what: str) -> T:
         StoreError: it took longer than `timeout_s`.
     """
     try:
-        return await asyncio.wait_for(asyncio.to_thread(call), timeout_s)
+        async with asyncio.timeout(timeout_s):  # `wait_for` may swallow a cancellation before Python 3.12
+            return await asyncio.to_thread(call)
     except TimeoutError as error:
         raise StoreError(
             f"{what} took longer than {timeout_s:g} s: is the store's disk or server up?"

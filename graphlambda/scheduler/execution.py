@@ -13,6 +13,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
+from graphlambda.scheduler.journal import unsent
+from graphlambda.scheduler.keeper import BACKLOG_BYTES
 from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import Durations, Window
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from graphlambda.scheduler.invoke import Reply
     from graphlambda.scheduler.outcomes import Outcome
+    from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.requests import Request, Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools
@@ -40,7 +43,7 @@ class Execution:
     """The execution of one program."""
 
     def __init__(
-        self, tools: Tools, state: RunState, requests: Requests, functions: Mapping[str, str]
+        self, tools: Tools, state: RunState, requests: Requests, functions: Mapping[str, str], past: Past
     ) -> None:
         self._tools = tools
         self._limits = tools.place.limits
@@ -53,7 +56,7 @@ class Execution:
         self._window = Window(self._limits.concurrency)
         place, values = tools.place, tools.values
         self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
-        self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest)
+        self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest, past)
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
         self._in_flight = 0
@@ -239,15 +242,18 @@ class Execution:
 
     def _commit(self, tasks: Container[int], answered: Answered) -> None:
         """Commit the values of some tasks of a reply, but for those that were before: the first writer wins."""
-        state, values = self._state, self._tools.values
+        state, values, keeper = self._state, self._tools.values, self._tools.keeper
         rows: dict[int, list[int]] = {}
         released: list[int] = []
         for row, task in enumerate(answered.tasks):
             commit = state.commit(task) if task in tasks else None
             if commit is None:
                 continue  # told twice: the first one counted
-            if task not in answered.unsent:
+            if task in answered.unsent:
+                keeper.note(unsent(task))
+            else:
                 values.receive(task, answered.frames[row], answered.value_bytes[row])
+                keeper.commit(task, answered.frames[row], answered.value_bytes[row])
             rows.setdefault(state.table(task), []).append(row)
             released += commit.released
         values.release(released)
@@ -257,11 +263,11 @@ class Execution:
 
     async def _tidy(self) -> None:
         """Keep the client's memory and the store within bounds."""
-        values = self._tools.values
+        values, keeper = self._tools.values, self._tools.keeper
         if values.held_bytes > self._limits.held_bytes:
             await values.shed()
-        if values.dropping >= FLUSH_AT or (values.dropping and self._pressure.is_tight):
-            await values.flush()
+        if self._pressure.is_tight or values.dropping >= FLUSH_AT or keeper.backlog_bytes >= BACKLOG_BYTES:
+            await keeper.flush()
 
     # ---- resting, ending -----------------------------------------------------------------------------------
 
@@ -294,10 +300,11 @@ class Execution:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            self._fail(error)
+            self.fail(error)
         self._go_on()
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error, unless it is over."""
         if not self._over.done():
             self._over.set_exception(error)
 

@@ -39,6 +39,9 @@ class Limits:
     store_timeout_s: float = 300.0
     """How long one call of the store may take."""
 
+    deadline_s: float | None = None
+    """How long the run may take in all; None is as long as it needs."""
+
     stall_s: float = 300.0
     """How long we wait while every invocation is throttled or not yet possible."""
 

@@ -3,8 +3,8 @@
 In: a `Program`, operation → function names, an `Invoker`, a `Store`. Out: a `Run` with its values, or the
 error that ended it. Must not know how a function was built or where it runs.
 
-A run has a folder in the store under a lease. When it ends, however it ends, the folder is dropped, unless
-its outputs are to stay there.
+A run has a place in the store under a lease. When it ends, however it ends, its values are dropped, but for outputs
+that are to stay there. What another client needs to go on with it is the keeper's.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import cloudpickle
 
 from graphlambda.compiler.program import flat
-from graphlambda.errors import AuthenticationError, LostValueError, StoreError
+from graphlambda.errors import AuthenticationError, DeadlineError, LostValueError, RunLostError, StoreError
 from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.execution import Execution
+from graphlambda.scheduler.keeper import RENEW_EVERY_S, End, Keeper
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.listeners import Listeners
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.scheduler.order import ranks
 from graphlambda.scheduler.provision import NoProvisioner
+from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.requests import Requests
 from graphlambda.scheduler.results import download
 from graphlambda.scheduler.results import keep as keep_outputs
@@ -47,15 +49,15 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.events import Listener
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
+    from graphlambda.scheduler.keeper import Durable
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.store.base import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-RENEW_LEASE_S = 30.0
-"""How often a run's lease is renewed."""
-
+BATCHES_A_SEGMENT = 1 << 20
+"""Names of stored batches that a client may use: the next one begins beyond."""
 
 _SYSTEM_CLOCK = SystemClock()
 _LIMITS = Limits()
@@ -98,28 +100,28 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
     dumps: Dumps = cloudpickle.dumps,
     free_bytes: Callable[[], int] = free_bytes,
     keep: bool = False,
+    durable: Durable | None = None,
 ) -> Run:
     """Run a program on its functions (by operation id) and return its values.
 
     `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32
     bytes) signs its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay
-    in the store and references to them are returned.
+    in the store and references to them are returned. With `durable`, another client can go on with it later.
 
     Raises:
         RunError: it did not end with all its values; see `graphlambda.errors` for the kinds.
         UnshippableError: a literal or data object does not pickle. What a task raised comes as itself.
     """
     place = Place(store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits)
+    values = Values(program, place)
     tools = Tools(
-        program=program, place=place, values=Values(program, place), invoker=invoker, provisioner=provisioner,
-        clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
+        program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker,
+        provisioner=provisioner, clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
         random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
     with tools.teller.telling(place.ledger):
-        async with _closing(invoker):
-            return Run(
-                id=run, values=await _lived(tools, functions, settings, free_bytes=free_bytes, keep=keep)
-            )
+        async with _closing(invoker), _until(limits.deadline_s):
+            return Run(id=run, values=await _lived(tools, functions, settings, free_bytes, keep=keep))
 
 
 def _waiting(coroutine: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -140,32 +142,51 @@ async def _lived(
     tools: Tools,
     functions: Mapping[str, str],
     settings: Mapping[str, Any],
-    *,
     free_bytes: Callable[[], int],
+    *,
     keep: bool,
 ) -> list[Any]:
-    """Give a run its folder and its lease for as long as it lives; return its outputs."""
-    program, place, kept = tools.program, tools.place, False
-    refuse_foreign(program, place.store)
-    state = RunState(program, await asyncio.to_thread(ranks, program.edges))
-    requests = Requests(program, state, place, tools.values, settings, keep=keep)
-    await place.call(partial(place.store.touch, place.run), "beginning the run")
+    """Give a run its place in the store and its folder for as long as it lives; return its outputs."""
+    program, place, keeper, end = tools.program, tools.place, tools.keeper, End.CANCELLED
     lease = asyncio.create_task(_renewed(place))
     try:
-        execution = Execution(tools, state, requests, functions)
+        execution, requests = await _begun(tools, functions, settings, keep=keep)
+        keeper.start(execution.fail)
         await execution.finish()
-        if not keep:
-            return await _downloaded(execution, tools, free_bytes)
-        references = await keep_outputs(program, tools.values, place)
-        requests.discard()
-        await tools.values.flush()
-        kept = True
-        return references
+        if keep:
+            outputs = await keep_outputs(program, tools.values, place)
+            requests.discard()
+            await keeper.flush()
+        else:
+            outputs = await _downloaded(execution, tools, free_bytes)
+        await keeper.confirm()
+        end = End.KEPT if keep else End.DONE
+    except RunLostError:
+        end = End.LOST
+        raise
+    except Exception:
+        end = End.FAILED
+        raise
+    else:
+        return outputs
     finally:
         lease.cancel()
         await tools.values.close()
-        if not kept:
-            await asyncio.shield(_dropped(place))
+        await asyncio.shield(asyncio.gather(_left(place, end), keeper.end(end)))
+
+
+async def _begun(
+    tools: Tools, functions: Mapping[str, str], settings: Mapping[str, Any], *, keep: bool
+) -> tuple[Execution, Requests]:
+    """Begin a run, or go on where its last client stopped."""
+    program, place, values, keeper = tools.program, tools.place, tools.values, tools.keeper
+    refuse_foreign(program, place.store)
+    state = RunState(program, await asyncio.to_thread(ranks, program.edges))
+    past = await keeper.recall(partial(replay, state=state, values=values))
+    batches = keeper.segments * BATCHES_A_SEGMENT
+    requests = Requests(program, state, place, values, settings, keep=keep, batches=batches)
+    await place.call(partial(place.store.touch, place.run), "beginning the run")
+    return Execution(tools, state, requests, {**functions, **past.functions}, past), requests
 
 
 async def _downloaded(execution: Execution, tools: Tools, free_bytes: Callable[[], int]) -> list[Any]:
@@ -188,19 +209,42 @@ async def _closing(invoker: Invoker) -> AsyncIterator[None]:
         await invoker.close()
 
 
+@asynccontextmanager
+async def _until(deadline_s: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(deadline_s) as deadline:
+            yield
+    except TimeoutError as error:
+        if deadline.expired():
+            raise DeadlineError(
+                f"the run took longer than deadline_s={deadline_s:g} and was stopped"
+            ) from error
+        raise
+
+
 async def _renewed(place: Place) -> None:
     """Renew a run's lease until it ends; a store that fails here fails the run where it is used."""
     while True:
-        await asyncio.sleep(RENEW_LEASE_S)
+        await asyncio.sleep(RENEW_EVERY_S)
         with suppress(StoreError):
             await place.call(partial(place.store.touch, place.run), "renewing the lease")
 
 
-async def _dropped(place: Place) -> None:
-    """Drop a run's folder; a store that is down must not hide how the run ended: its lease runs out."""
-    with suppress(StoreError):
-        await in_thread(
-            partial(place.store.drop, place.run),
-            timeout_s=place.limits.store_timeout_s,
-            what="dropping the run",
-        )
+async def _left(place: Place, end: End) -> None:
+    """Leave in the store what a run may leave; what functions still run of it stops between two tasks.
+
+    A store that is down must not hide how the run ended: the lease runs out.
+    """
+    if end not in {End.KEPT, End.LOST}:
+        with suppress(StoreError):
+            await in_thread(
+                partial(_emptied, place.store, place.run, cancel=end is not End.DONE),
+                timeout_s=place.limits.store_timeout_s,
+                what="dropping the run",
+            )
+
+
+def _emptied(store: Store, run: str, *, cancel: bool) -> None:
+    if cancel:  # dropping what is much takes a while, in which nothing new should be made
+        store.cancel(run)
+    store.drop(run)

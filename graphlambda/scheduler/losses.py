@@ -15,6 +15,7 @@ from graphlambda.errors import AuthenticationError, LostValueError
 from graphlambda.runtime.faults import FrameError
 from graphlambda.runtime.frame import verify
 from graphlambda.runtime.wire import context, value_name
+from graphlambda.scheduler.journal import lost
 from graphlambda.scheduler.policy import lost_too_often
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Losses:
                 self._count(gone, damaged=damaged)
                 await self._let_go(gone)
                 again = self._state.lose(gone)
+                self._tools.keeper.note(lost(gone))
                 self._again += len(again)
                 for value in {*gone, *again}:
                     self._values.forget(value)
@@ -108,4 +110,4 @@ class Losses:
         await self._place.call(partial(self._place.store.touch, self._place.run), "renewing the lease")
         for value in gone:
             self._values.discard(value_name(value))
-        await self._values.settle()
+        await self._tools.keeper.settle()

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.scheduler.failures import Culprit, exception_of
+from graphlambda.scheduler.journal import charged, replaced
 from graphlambda.scheduler.losses import Losses
 from graphlambda.scheduler.policy import (
     UNREADABLE,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from graphlambda.scheduler.outcomes import Failed
+    from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.requests import Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
@@ -40,6 +42,7 @@ class Mending:
         units: Sequence[Unit],
         begin: Callable[[Coroutine[Any, Any, None]], None],
         rest: Callable[[Failed], None],
+        past: Past,
     ) -> None:
         """`begin` starts a coroutine of the execution; `rest` makes it send nothing for a while."""
         self.singles: deque[int] = deque()
@@ -53,8 +56,8 @@ class Mending:
         self._units = units
         self._begin = begin
         self._rest = rest
-        self._charged: Counter[int] = Counter()
-        self._raised: Counter[int] = Counter()
+        self._charged: Counter[int] = Counter(past.charged)
+        self._raised: Counter[int] = Counter(past.raised)
 
     def attempt(self, tasks: Iterable[int]) -> int:
         """Return the number of the attempt that comes next for the most tried of some tasks."""
@@ -80,6 +83,7 @@ class Mending:
                 self.again(tasks)
             case Step.RETRY:
                 self._charged.update(tasks)
+                self._note(tasks)
                 self._begin(self._later(tasks, max(self._charged[task] for task in tasks)))
             case _ if step is Step.FAIL or not await self._replaced(table, function, step, failed.module):
                 raise error_after(
@@ -106,6 +110,7 @@ class Mending:
         if step is Step.RETRY:
             counter = self._raised if error["kind"] in {"user", "missing_path"} else self._charged
             counter[task] += 1
+            self._note((task,))
             self._begin(self._later((task,), counter[task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
             self.again((task,))
@@ -133,7 +138,13 @@ class Mending:
             else:
                 twin = await self._tools.provisioner.with_module(operation, function, module)
             unit.function = twin or function
+            self._tools.keeper.note(replaced(operation, unit.function))
             return twin is not None
+
+    def _note(self, tasks: Iterable[int]) -> None:
+        """Let the journal know how often some tasks were tried: their bounds hold over several clients."""
+        for task in tasks:
+            self._tools.keeper.note(charged(task, self._charged[task], self._raised[task]))
 
     async def _later(self, tasks: Sequence[int], tries: int) -> None:
         """Let tasks run again, each alone, after a while."""

@@ -77,7 +77,9 @@ class Requests:
         settings: Mapping[str, Any],
         *,
         keep: bool = False,
+        batches: int = 0,
     ) -> None:
+        """`batches` is a number beyond those that earlier clients of the run have given to stored batches."""
         self._program = program
         self._state = state
         self._place = place
@@ -88,7 +90,7 @@ class Requests:
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
         self._readers, self._results = _roads(program)
         self._any_kept = any(isinstance(data, Kept) for data in program.data)
-        self._batches = 0
+        self._batches = batches
         self._renewals = 0
         self._stored_constants: list[str] = []
 
@@ -154,7 +156,8 @@ class Requests:
         inline = {value: frame for value in inputs if (frame := self._values.frame(value)) is not None}
         picks = {task: self._pick(task) for task in tasks if self._state.is_part(task)}
         called = [task for task in tasks if task not in picks] if picks else tasks
-        unsent = [task for task in tasks if self._state.is_unsent(task, picks)] if picks else []
+        together = frozenset(tasks)
+        unsent = [task for task in tasks if len(tasks) > 1 and self._state.is_unsent(task, together)]
         batch = (tasks, self._columns(table, called), inline, picks, unsent)
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(batch, INLINE_BATCH, operation)

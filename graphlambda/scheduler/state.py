@@ -154,14 +154,17 @@ class RunState:
         return bool(self._is_part[self._table_of[task]])
 
     def is_unsent(self, task: int, batch: Container[int]) -> bool:
-        """Whether nobody will read a task's value but projections of its own batch."""
+        """Whether nobody will read a task's value but its own batch: projections of it alone, or no projection."""
         if self._output[task]:
             return False
-        readers = self._reading[self._readers[task] : self._readers[task + 1]]
-        return all(
-            self._states[reader] == TaskState.DONE or (reader in batch and self.is_part(reader))
-            for reader in readers
-        )
+        kinds = set()
+        for reader in self._reading[self._readers[task] : self._readers[task + 1]]:
+            if self._states[reader] == TaskState.DONE:
+                continue
+            if reader not in batch:
+                return False
+            kinds.add(self._is_part[self._table_of[reader]])
+        return len(kinds) <= 1
 
     def follow(self, tasks: list[int], count: int) -> list[int]:
         """Return `tasks` and the waiting tasks that can run in their batch, each after its inputs; start those.

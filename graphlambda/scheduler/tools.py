@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
+    from graphlambda.scheduler.keeper import Keeper
     from graphlambda.scheduler.pace import Durations
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.telling import Teller
@@ -29,6 +30,7 @@ class Tools:
     program: Program
     place: Place
     values: Values
+    keeper: Keeper
     invoker: Invoker
     provisioner: Provisioner
     clock: Clock

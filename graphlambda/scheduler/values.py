@@ -87,7 +87,6 @@ class Values:
         self._sizes: dict[int, int] = {}
         self._preparing: dict[int, asyncio.Task[None]] = {}
         self._dropping: list[str] = []
-        self._flushing = asyncio.Lock()
         self.held_bytes = 0
 
     def kept(self, value: int) -> Kept | None:
@@ -134,21 +133,18 @@ class Values:
 
     @property
     def dropping(self) -> int:
-        """How many deletions wait for `flush`."""
+        """How many deletions wait for `let_go`."""
         return len(self._dropping)
 
-    async def flush(self) -> None:
-        """Delete from the store what was let go."""
-        async with self._flushing:
-            names, self._dropping = self._dropping, []
-            if names:
-                await self._place.delete(names)
+    def let_go(self) -> list[str]:
+        """Return the names of what was let go since this was last asked, for `delete`."""
+        names, self._dropping = self._dropping, []
+        return names
 
-    async def settle(self) -> None:
-        """Return when nothing that was let go is in the store any more: it may be written again."""
-        await self.flush()
-        while self._dropping:
-            await self.flush()
+    async def delete(self, names: list[str]) -> None:
+        """Delete from the store what was let go."""
+        if names:
+            await self._place.delete(names)
 
     def unprepared(self, values: Iterable[int]) -> list[int]:
         """Return the data objects among values that no function could read yet."""

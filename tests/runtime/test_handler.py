@@ -109,6 +109,30 @@ def test_a_task_reads_what_an_earlier_task_of_its_batch_made(function: Start, re
     ]
 
 
+def test_what_only_its_own_batch_reads_and_nobody_can_change_is_not_sent(
+    function: Start, requests: Requests
+) -> None:
+    tasks: list[list[Any]] = [
+        [("l", 1), ("l", 2)],
+        [("i", 0), ("l", 4)],
+        [("l", [1]), ("l", [2])],
+        [("i", 2), ("l", [3])],
+    ]
+    reply = function(ADD)(requests.request(*tasks, unsent=[0, 2]))
+    assert (reply["tasks"], reply["unsent"], reply["stored"]) == ([0, 1, 2, 3], [0], [])
+    assert requests.decode(reply["outcomes"][1]["value"], "v-1") == 7
+    assert requests.decode(reply["outcomes"][3]["value"], "v-3") == [1, 2, 3]
+
+
+def test_what_was_not_sent_is_stored_after_all_where_a_task_of_the_batch_fails(
+    function: Start, requests: Requests, store: FileStore
+) -> None:
+    tasks: list[list[Any]] = [[("l", 1), ("l", 2)], [("i", 0), ("l", "no number")]]
+    reply = function(ADD)(requests.request(*tasks, unsent=[0]))
+    assert (reply["unsent"], reply["stored"], list(reply["errors"])) == ([], [0], ["1"])
+    assert frame.decode(store.get("run-1", "v-0"), key=bytes(range(32)), context=b"run-1/v-0") == 3
+
+
 def test_a_failed_task_leaves_the_others_alone(function: Start, requests: Requests) -> None:
     reply = function("def operation(p0):\n    return 1 / p0\n")(
         requests.request([("l", 1)], [("l", 0)], [("l", 2)])

@@ -438,6 +438,13 @@ def test_a_chain_of_one_operation_shares_an_invocation(bench: Bench) -> None:
     assert [len(event.tasks) for event in bench.of(InvocationStarted)] == [50, 50]
 
 
+def test_of_a_chain_that_shares_an_invocation_only_the_last_value_travels(bench: Bench) -> None:
+    program = program_of([("f", 0), *[("f", Input(t)) for t in range(99)]], [99])
+    assert bench.run(program, limits=Limits(batch=100)) == [100]
+    (done,) = bench.of(TasksDone)
+    assert [task for task, inline in zip(done.tasks, done.inline, strict=True) if inline] == [99]
+
+
 class Stuck:
     """Never answers."""
 

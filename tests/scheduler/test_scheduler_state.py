@@ -123,6 +123,17 @@ def test_a_value_is_unsent_where_only_projections_of_its_batch_read_it() -> None
     assert not state.is_unsent(1, {0, 1, 2})
 
 
+def test_a_value_is_unsent_where_only_tasks_of_its_batch_read_it() -> None:
+    tasks = [("f",), ("f", Input(0)), ("g", Input(1)), ("f", Input(1)), ("f", Input(3))]
+    state = state_of(program_of(tasks, [4]))
+    assert [task for task in range(5) if state.is_unsent(task, {0, 1, 3, 4})] == [0, 2, 3]
+    state.take(0, 1)
+    state.commit(0)
+    state.commit(1)
+    state.commit(2)
+    assert state.is_unsent(1, {1, 3})
+
+
 def test_of_more_projections_than_a_reply_can_tell_of_some_wait() -> None:
     many = MOST_PARTS + 1
     program = program_of([("halves",), *[("pick", Input(0), 0)] * many], [list(range(1, many + 1))])

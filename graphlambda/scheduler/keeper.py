@@ -1,0 +1,310 @@
+"""Writes behind a run what another client needs to go on with it: the program, a journal, and who holds the run.
+
+In: what the run does. Out: objects in the run's folder; deletions in the store, once what made them possible is
+written. Must not delay the run: everything is written by threads, what is done at most 200 ms later.
+
+A folder that fails ends the keeping, with a warning, and not the run. A run that another client has taken ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import cloudpickle
+
+from graphlambda.errors import AuthenticationError, NoSuchRunError, ResumeWarning, RunLostError, StoreError
+from graphlambda.runtime.faults import FrameError, UnshippableValueError
+from graphlambda.runtime.frame import decode, encode_parts
+from graphlambda.runtime.wire import context
+from graphlambda.scheduler.blocking import in_thread
+from graphlambda.scheduler.journal import committed, is_whole, records_of, segment
+from graphlambda.store.claims import lost, take, this_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from graphlambda.scheduler.journal import Record
+    from graphlambda.scheduler.values import Values
+    from graphlambda.store.claims import Claim
+    from graphlambda.store.folders import Folder
+
+T = TypeVar("T")
+
+BEGIN_AFTER_S = 0.01
+"""The first invocations go first; a run that is over by then needs no folder."""
+
+BYTES_A_SECOND = 200e6
+"""What a disk takes: a program with much data in it is written when the run has lasted as long as that takes."""
+
+FLUSH_EVERY_S = 0.15
+RENEW_EVERY_S = 3.0
+FOLDER_TIMEOUT_S = 60.0
+
+BACKLOG_BYTES = 64 * 1024 * 1024
+"""Frames that wait to be written; beyond that the run waits for them."""
+
+PROGRAM = "program"
+"""The object that holds the program."""
+
+_SEGMENT = "journal-"
+
+
+class End(Enum):
+    """How a run ended."""
+
+    DONE = auto()
+    KEPT = auto()
+    """Done, and its outputs stay in the store."""
+
+    FAILED = auto()
+    CANCELLED = auto()
+    LOST = auto()
+    """Taken by another client, to whom all of it belongs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """What a run needs to be one that another client can go on with."""
+
+    folder: Folder
+    key: bytes
+    """32 bytes; signs all that lies in the folder, and never leaves the clients."""
+
+    saved: Mapping[str, Any]
+    """By object's name, what whoever resumes the run reads with `load`."""
+
+    claim: Claim | None = None
+    """Of a run that is resumed: what is saved lies in its folder already."""
+
+
+class Keeper:
+    """Keeps one run. Without a `Durable`, it only passes deletions on."""
+
+    def __init__(self, values: Values, durable: Durable | None) -> None:
+        self._values = values
+        self._durable = durable
+        self._claim = durable.claim if durable else None
+        self._begun = self._claim is not None
+        self._stopped = False
+        self._records: list[Record] = []
+        self._segments = 0
+        self._writing = asyncio.Lock()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._fail: Callable[[BaseException], None] | None = None
+        self.backlog_bytes = 0
+
+    # ---- what the run tells ------------------------------------------------------------------------------------
+
+    def commit(self, task: int, frame: bytes | None, size_bytes: int) -> None:
+        """Take a committed value."""
+        if self._durable:
+            self._records.append(committed(task, frame, size_bytes))
+            self.backlog_bytes += len(frame or b"")
+
+    def note(self, record: Record) -> None:
+        """Take something else that the journal is to tell."""
+        if self._durable:
+            self._records.append(record)
+
+    async def flush(self) -> None:
+        """Write what was told, and then delete what was let go by it."""
+        async with self._writing:
+            names = self._values.let_go()
+            if self._claim and self._records:
+                records, self._records, self.backlog_bytes = self._records, [], 0
+                await self._kept(partial(self._add, records), "writing the journal")
+            await self._values.delete(names)
+
+    async def settle(self) -> None:
+        """Return when nothing that was let go is in the store any more: it may be written again."""
+        await self.flush()
+        while self._values.dropping:
+            await self.flush()
+
+    # ---- a run's life ------------------------------------------------------------------------------------------
+
+    async def recall(self, replay: Callable[[Iterator[Record]], T]) -> T:
+        """Return what `replay` makes, in a thread, of what a resumed run did; from now on nobody else adds to it.
+
+        Raises:
+            AuthenticationError: its journal is damaged.
+            RunLostError: another client has taken it meanwhile.
+        """
+        if not (self._claim and self._durable):
+            return replay(iter(()))
+        records = records_of(self._read(), run=self._durable.folder.run, key=self._durable.key)
+        recalled = await self._call(partial(replay, records), "reading the journal")
+        await self._call(partial(self._add, []), "going on with the journal")
+        return recalled
+
+    def start(self, fail: Callable[[BaseException], None]) -> None:
+        """Keep the run from now on; `fail` ends it."""
+        self._fail = fail
+        if self._durable:
+            self._tasks = [asyncio.create_task(self._flushing()), asyncio.create_task(self._renewing())]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
+
+    async def confirm(self) -> None:
+        """Make sure, before what cannot be undone, that the run is this client's still.
+
+        Raises:
+            RunLostError: another client has taken it.
+        """
+        if self._claim:
+            await self._kept(self._claim.confirm, "confirming the lease")
+
+    @property
+    def segments(self) -> int:
+        """How many segments the journal has."""
+        return self._segments
+
+    async def end(self, end: End) -> None:
+        """Stop. The folder of a run that failed waits for whoever goes on with it; that of a lost one is another's."""
+        self._stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
+        if end is End.LOST or not (self._durable and self._begun):
+            return
+        with suppress(StoreError, RunLostError):
+            if end is End.FAILED and self._claim and (self._segments or self._records):
+                await self.flush()
+                await self._call(self._claim.release, "releasing the lease")
+            else:
+                await self._call(self._durable.folder.drop, "dropping the folder")
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    async def _flushing(self) -> None:
+        if not self._begun:
+            await asyncio.sleep(self._patience_s())
+            await self._kept(self._begin, "writing the program")
+        while self._durable:
+            await asyncio.sleep(FLUSH_EVERY_S)
+            await self.flush()
+
+    async def _renewing(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            if self._claim:
+                with suppress(StoreError):  # a folder that is away is told of where the journal is written
+                    await self._call(self._claim.renew, "renewing the lease")
+
+    def _patience_s(self) -> float:
+        """Return how long the program stays unwritten: writing takes no more than half of a run's time."""
+        assert self._durable
+        data = getattr(self._durable.saved.get(PROGRAM), "data", ())
+        return BEGIN_AFTER_S + sum(getattr(each, "nbytes", 0) for each in data) / BYTES_A_SECOND
+
+    def _begin(self) -> None:
+        """Make the folder: what is saved, and then the lease, which says that it is all there."""
+        assert self._durable
+        self._begun = True
+        folder = self._durable.folder
+        folder.begin()
+        for name, value in self._durable.saved.items():
+            bound = context(folder.run, name)
+            folder.create(
+                name, encode_parts(value, key=self._durable.key, context=bound, dumps=self._dumps, gmac=False)
+            )
+        self._claim = take(folder, this_client())
+
+    def _dumps(self, value: Any, *, protocol: int, buffer_callback: Any) -> bytes:
+        """Pickle a program, which may take seconds, in steps: the run goes on between them, or is over."""
+        steps = _Steps(lambda: self._stopped)
+        cloudpickle.Pickler(steps, protocol=protocol, buffer_callback=buffer_callback).dump(value)
+        return b"".join(steps.parts)
+
+    def _add(self, records: list[Record]) -> None:
+        """Write the next segment. Only one client can: whoever is second has lost the run."""
+        assert self._durable
+        folder, number = self._durable.folder, self._segments + 1
+        if not folder.create(_name(number), segment(records, number, run=folder.run, key=self._durable.key)):
+            raise lost(folder)
+        self._segments = number
+
+    def _read(self) -> Iterator[bytes]:
+        """Yield the journal's segments. A last one that is cut short becomes an empty one."""
+        assert self._durable
+        folder = self._durable.folder
+        names = [name for name in folder.names() if name.startswith(_SEGMENT)]
+        for number, name in enumerate(names, 1):
+            found = folder.read(name)
+            content = found.content if found else b""
+            if number == len(names) and found and not is_whole(content):
+                content = b"".join(segment([], number, run=folder.run, key=self._durable.key))
+                if folder.replace(name, content, found.tag) is None:
+                    raise lost(folder)
+            self._segments = number
+            yield content
+
+    async def _kept(self, call: Callable[[], Any], what: str) -> None:
+        """Do something in the folder; where that fails, the run goes on without one."""
+        try:
+            await self._call(call, what)
+        except (StoreError, UnshippableValueError) as error:
+            self._durable, self._claim, self._records = None, None, []
+            text = f"this run goes on, but could not be resumed if this process died: {error}"
+            warnings.warn(text, ResumeWarning, stacklevel=2)
+
+    async def _call(self, call: Callable[[], T], what: str) -> T:
+        """Return what a call gives, from a thread; `end` waits for it even where its caller is cancelled."""
+        task = asyncio.create_task(in_thread(call, timeout_s=FOLDER_TIMEOUT_S, what=what))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and self._fail:
+            self._fail(error)
+
+
+class _Steps(io.RawIOBase):
+    """Collects a pickle; between its pieces, other threads run."""
+
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self.parts: list[bytes] = []
+        self._stopped = stopped
+
+    def write(self, piece: Any) -> int:
+        """Take a piece of about 64 KB."""
+        if self._stopped():
+            raise InterruptedError("the run is over")
+        self.parts.append(bytes(piece))
+        time.sleep(0)
+        return len(piece)
+
+
+def saved(folder: Folder, name: str, key: bytes) -> Any:
+    """Return what a run saved under a name; it is authenticated before anything is un-pickled.
+
+    Raises:
+        NoSuchRunError: there is nothing.
+        AuthenticationError: it is damaged, or was written with another root key.
+    """
+    found = folder.read(name)
+    if found is None:
+        raise NoSuchRunError(
+            f"there is nothing of run {folder.run} to resume: it ended, had not begun, or its folder is another one "
+            "(`state_dir=`)"
+        )
+    try:
+        return decode(found.content, key=key, context=context(folder.run, name))
+    except FrameError as error:
+        raise AuthenticationError(
+            f"{error}, or written with another root key. Nothing was un-pickled"
+        ) from error
+
+
+def _name(number: int) -> str:
+    return f"{_SEGMENT}{number:08}"

@@ -1,0 +1,76 @@
+"""From a journal to where a run stood when its client died.
+
+In: records, in order. Out: the same state and values as that client had, and what else it had learnt. Must not run
+anything, nor look for values: one that is not in the store any more is found out by whoever reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphlambda.scheduler.journal import Kind, lost_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphlambda.scheduler.journal import Record
+    from graphlambda.scheduler.state import RunState
+    from graphlambda.scheduler.values import Values
+
+
+@dataclass(slots=True)
+class Past:
+    """What a run has learnt, beside what is done."""
+
+    charged: dict[int, int] = field(default_factory=dict)
+    """By task, attempts that were charged to it."""
+
+    raised: dict[int, int] = field(default_factory=dict)
+    """By task, how often it raised."""
+
+    functions: dict[str, str] = field(default_factory=dict)
+    """By operation id, the function that took the first one's place."""
+
+
+def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
+    """Commit what was committed and lose what was lost; what is ready then is queued."""
+    past = Past()
+    started: set[int] = set()
+    for record in records:
+        match record.kind:
+            case Kind.COMMITTED | Kind.STORED | Kind.UNSENT:
+                _start_all(state, started)
+                _commit(record, state, values)
+            case Kind.LOST:
+                _lose(record, state, values)
+            case Kind.CHARGED:
+                past.charged[record.subject] = record.number >> 32
+                past.raised[record.subject] = record.number & 0xFFFFFFFF
+            case Kind.REPLACED:
+                operation, function = record.body.decode().split(" ")
+                past.functions[operation] = function
+    for task in started:
+        state.give_back(task)  # what is done stays done
+    return past
+
+
+def _start_all(state: RunState, started: set[int]) -> None:
+    """Start whatever is ready: what is committed next was running."""
+    while (table := state.next_table()) is not None:
+        started.update(state.take(table, state.ready(table)))
+
+
+def _commit(record: Record, state: RunState, values: Values) -> None:
+    commit = state.commit(record.subject)
+    if commit is None:
+        return
+    if record.kind != Kind.UNSENT:
+        values.receive(record.subject, record.body if record.kind == Kind.COMMITTED else None, record.number)
+    values.release(commit.released)
+
+
+def _lose(record: Record, state: RunState, values: Values) -> None:
+    gone = lost_in(record)
+    for value in {*gone, *state.lose(gone)}:
+        values.forget(value)

@@ -1,0 +1,189 @@
+"""Which client goes on with a run: one at a time, by a lease in the run's folder.
+
+In: a folder and an owner. Out: a claim, which its owner renews; or an error that says who holds the run, until when.
+Must not trust clocks alone: what a client writes whose claim was taken meanwhile fails, as the lease is replaced only
+by who read it last, and a segment of the journal is made by one.
+
+The lease is not authenticated: who can forge one can delete the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from graphlambda.errors import RunHeldError, RunLostError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphlambda.store.folders import Folder
+
+LEASE = "lease"
+"""The object's name."""
+
+CLAIM_S = 10.0
+"""How long a claim lasts that is not renewed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A client, as the lease names it."""
+
+    nonce: str
+    """Tells two clients of one process apart."""
+
+    process: int
+    host: str
+    machine: str = ""
+    """Equal where process numbers mean the same: the boot and the process namespace; empty where nobody can tell."""
+
+    started: str = ""
+    """When the process started, in the kernel's own unit: a number that is used again is another process."""
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}"
+
+    def is_dead(self) -> bool:
+        """Whether that client is known to have ended; False where it may live."""
+        if not self.machine or self.machine != _machine():
+            return False
+        return _started(self.process) != self.started
+
+
+def this_client() -> Owner:
+    """Return an owner for something that this process does."""
+    return Owner(
+        nonce=token_hex(8),
+        process=os.getpid(),
+        host=socket.gethostname(),
+        machine=_machine(),
+        started=_started(os.getpid()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds a run, until when."""
+
+    owner: Owner
+    until_s: float
+    """Seconds since the epoch."""
+
+    def content(self) -> bytes:
+        """Return what lies in the folder."""
+        return json.dumps({"owner": asdict(self.owner), "until_s": self.until_s}).encode()
+
+    @classmethod
+    def of(cls, content: bytes, run: str) -> Lease:
+        """Return the lease that lies in a folder."""
+        try:
+            read = json.loads(content)
+            return cls(Owner(**read["owner"]), float(read["until_s"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"the lease of run {run} is damaged: {error!r}. Delete it if no client runs"
+            ) from error
+
+    def holds(self, now_s: float) -> bool:
+        """Whether its owner may still go on with the run."""
+        return self.until_s > now_s and not self.owner.is_dead()
+
+
+class Claim:
+    """A client's hold on a run. Used from one thread at a time."""
+
+    def __init__(self, folder: Folder, lease: Lease, tag: str, clock: Callable[[], float]) -> None:
+        self.folder = folder
+        self._lease = lease
+        self._tag = tag
+        self._clock = clock
+
+    def renew(self) -> None:
+        """Hold the run for another `CLAIM_S`.
+
+        Raises:
+            RunLostError: another client has taken it.
+        """
+        self._become(self._clock() + CLAIM_S)
+
+    def confirm(self) -> None:
+        """Make sure, before the last thing that is done, that nobody else has taken the run. Raises as `renew` does."""
+        if self._clock() > self._lease.until_s - CLAIM_S / 2:
+            self.renew()
+
+    def release(self) -> None:
+        """Let another client take the run at once. Raises as `renew` does."""
+        self._become(0.0)
+
+    def _become(self, until_s: float) -> None:
+        lease = replace(self._lease, until_s=until_s)
+        tag = self.folder.replace(LEASE, lease.content(), self._tag)
+        if tag is None:
+            raise lost(self.folder)
+        self._lease, self._tag = lease, tag
+
+
+def take(folder: Folder, owner: Owner, clock: Callable[[], float] = time.time) -> Claim:
+    """Claim a run that nobody holds.
+
+    Raises:
+        RunHeldError: a client holds it, or took it at this moment.
+    """
+    mine = Lease(owner, clock() + CLAIM_S)
+    found = folder.read(LEASE)
+    if found is None:
+        folder.create(LEASE, [mine.content()])
+    elif (held := Lease.of(found.content, folder.run)).holds(clock()):
+        raise _held(folder.run, held)
+    else:
+        folder.replace(LEASE, mine.content(), found.tag)
+    now = folder.read(LEASE)
+    if now is None:
+        raise StoreError(f"the folder of run {folder.run} went away while it was claimed")
+    if now.content != mine.content():
+        raise _held(folder.run, Lease.of(now.content, folder.run))
+    return Claim(folder, mine, now.tag, clock)
+
+
+def lost(folder: Folder) -> RunLostError:
+    """Return the error of a client whose run was taken: it says by whom."""
+    found = folder.read(LEASE)
+    by = "deleted" if found is None else f"taken by {Lease.of(found.content, folder.run).owner}"
+    return RunLostError(f"run {folder.run} was {by}: this client stopped, and touched nothing of it since")
+
+
+def holder(folder: Folder, now_s: float) -> Owner | None:
+    """Return the client that goes on with a run at this moment; None where nobody does."""
+    found = folder.read(LEASE)
+    lease = None if found is None else Lease.of(found.content, folder.run)
+    return lease.owner if lease is not None and lease.holds(now_s) else None
+
+
+def _held(run: str, lease: Lease) -> RunHeldError:
+    return RunHeldError(run, str(lease.owner), lease.until_s)
+
+
+def _machine() -> str:
+    """Return what tells machines and process namespaces apart; empty where the kernel does not say."""
+    if sys.platform != "linux":
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+
+
+def _started(process: int) -> str:
+    """Return when a process started, in ticks since the boot; empty where there is none."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *_, started = told.rpartition(")")[2].split()[:20]
+    return "" if state in "ZX" else started  # a zombie has ended; its parent has not looked yet
