@@ -8,21 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import TYPE_CHECKING
 
 from graphlambda.errors import (
     AuthenticationError,
     EnvironmentLostError,
     InvokeError,
+    LostValueError,
     OutOfMemoryError,
     StoreError,
     ThrottledError,
     TimedOutError,
 )
 from graphlambda.testing.chaos_graphs import SHAPES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Fault(StrEnum):
@@ -46,6 +43,7 @@ class Fault(StrEnum):
     WRITES_FAIL = "store fails to write"
     DISK_FULL = "no room in the store"
     EVICTED = "value evicted"
+    DAMAGED = "value damaged in the store"
     FLIPPED_IN_STORE = "bit flipped on the way from the store"
     CUT_IN_STORE = "frame truncated on the way from the store"
     FLIPPED_IN_REPLY = "bit flipped in the reply"
@@ -57,7 +55,7 @@ class Fault(StrEnum):
     SLOW_STORE = "store answers the client minutes late"
 
 
-BEYOND: Mapping[Fault, type[Exception]] = {
+BEYOND: dict[Fault, type[Exception]] = {
     Fault.KILLED_BEFORE: EnvironmentLostError,
     Fault.KILLED_DURING: EnvironmentLostError,
     Fault.KILLED_AFTER: EnvironmentLostError,
@@ -71,14 +69,19 @@ BEYOND: Mapping[Fault, type[Exception]] = {
     Fault.READS_FAIL: StoreError,
     Fault.WRITES_FAIL: StoreError,
     Fault.DISK_FULL: StoreError,
+    Fault.FLIPPED_IN_STORE: AuthenticationError,
+    Fault.CUT_IN_STORE: AuthenticationError,
 }
 """What a run may end with where a task suffers more than `BEARABLE` faults. Fewer of these never end a run."""
 
-AT_ONCE: Mapping[Fault, type[Exception]] = {
-    Fault.EVICTED: StoreError,
-    Fault.FLIPPED_IN_STORE: AuthenticationError,
-    Fault.CUT_IN_STORE: AuthenticationError,
+LOSING: dict[Fault, type[Exception]] = {
+    Fault.EVICTED: LostValueError,
+    Fault.DAMAGED: AuthenticationError,
     Fault.FLIPPED_IN_REPLY: AuthenticationError,
+}
+"""What a run may end with where more than `BEARABLE` values are lost in all: fewer are made again."""
+
+AT_ONCE: dict[Fault, type[Exception]] = {
     Fault.CUT_REPLY: InvokeError,
     Fault.OUT_OF_MEMORY: OutOfMemoryError,
     Fault.TIMED_OUT: TimedOutError,
@@ -86,13 +89,13 @@ AT_ONCE: Mapping[Fault, type[Exception]] = {
     Fault.CLIENT_STORE: StoreError,
     Fault.SLOW_STORE: StoreError,
 }
-"""What a run may end with at the first fault of these; each also counts as an attempt beside what is in `BEYOND`."""
+"""What a run may end with at the first of these, which may also be the last straw beside what is in `BEYOND`."""
 
 HARMLESS = frozenset({Fault.LATE, Fault.DUPLICATED, Fault.DOUBLED})
 """What no run ends with, however often it happens."""
 
 BEARABLE = 2
-"""Faults that any task bears, whatever they are: the third attempt is the last."""
+"""Faults that any task bears, whatever they are, since its third attempt is the last; and losses that any run bears."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,7 @@ class Scenario:
     """The share of invocations that something befalls."""
 
     most: int
-    """Faults that one task suffers, at most."""
+    """Faults that one task suffers, at most; and values that the run loses."""
 
     storm_s: tuple[float, float]
     """From when to when every invocation is throttled, in seconds of the run."""
@@ -128,7 +131,7 @@ class Scenario:
     @property
     def ends(self) -> frozenset[type[Exception]]:
         """The errors that this run may end with; without any, it must give its values."""
-        beyond = BEYOND if self.most > BEARABLE or AT_ONCE.keys() & set(self.faults) else {}
+        beyond = BEYOND | LOSING if self.most > BEARABLE or AT_ONCE.keys() & set(self.faults) else {}
         return frozenset(error for fault, error in {**beyond, **AT_ONCE}.items() if fault in self.faults)
 
 
@@ -137,7 +140,7 @@ def scenario(seed: int) -> Scenario:
     random = Random(seed)
     kind = seed % 10
     most = BEARABLE if kind < 8 else 99
-    bearable = sorted({*BEYOND, *HARMLESS})
+    bearable = sorted({*BEYOND, *LOSING, *HARMLESS})
     faults = random.sample(bearable, random.randint(1, len(bearable)))
     if kind == 7:
         faults = [random.choice(sorted(AT_ONCE)), *faults[:2]]

@@ -19,7 +19,7 @@ from graphlambda.runtime.answer import answer
 from graphlambda.runtime.environment import Environment
 from graphlambda.runtime.faults import FaultError
 from graphlambda.scheduler.events import InvocationStarted
-from graphlambda.testing.chaos import BEYOND, Fault
+from graphlambda.testing.chaos import BEYOND, LOSING, Fault
 from graphlambda.testing.chaos_store import TroubledClient
 from graphlambda.testing.invokers import doubled, function_error, halved, refusal, reply
 
@@ -113,10 +113,13 @@ class ChaosLambda:
         self._store = store
         self._run = run
         self._suffered: Counter[int] = Counter()
+        self._losses = 0
         self._tasks: tuple[int, ...] = ()
         self._warm: defaultdict[str, list[Environment]] = defaultdict(list)
         self._working: set[asyncio.Task[Reply]] = set()
-        self._written: list[str] = []
+        self.written: list[str] = []
+        """Names of all that was stored, which may be lost."""
+
         self._calls_left = 0
         self._made: list[int] = []
 
@@ -171,6 +174,9 @@ class ChaosLambda:
         if random.random() >= scenario.rate:
             return Fault.NONE
         fault = random.choice(scenario.faults)
+        if fault in LOSING:
+            self._losses += 1
+            return fault if self._losses <= scenario.most else Fault.NONE
         if fault in BEYOND:
             if any(self._suffered[task] >= scenario.most for task in tasks):
                 return Fault.NONE
@@ -255,11 +261,10 @@ class ChaosLambda:
         request = json.loads(payload)
         self._made = []
         self._calls_left = self._random.randrange(3) if fault is Fault.KILLED_DURING else 10**9
-        if fault is Fault.EVICTED and self._written:
-            self._store.delete(self._run, [self._random.choice(self._written)])
+        self._lose(fault)
         environments = self._warm[function]
         environment = environments.pop() if environments else self._environment(function)
-        clients = partial(TroubledClient, fault=fault, written=self._written)
+        clients = partial(TroubledClient, fault=fault, written=self.written)
         try:
             body = answer(request, environment, clients)
         except FaultError as error:
@@ -268,6 +273,19 @@ class ChaosLambda:
             environments.append(environment)
         body["seconds"] = [task_s] * len(body["tasks"])  # not how fast this machine is
         return reply(json.dumps(body).encode())
+
+    def _lose(self, fault: Fault) -> None:
+        """Take a value out of the store, or damage it there, if that is what befalls this invocation."""
+        if fault not in {Fault.EVICTED, Fault.DAMAGED} or not self.written:
+            return
+        name = self._random.choice(self.written)
+        if not self._store.exists(self._run, name):
+            return
+        frame = self._store.get(self._run, name)
+        self._store.delete(self._run, [name])
+        if fault is Fault.DAMAGED:
+            frame[self._random.randrange(len(frame))] ^= 1 << self._random.randrange(8)
+            self._store.put(self._run, name, [frame])
 
     def _environment(self, function: str) -> Environment:
         operation_id = function.rstrip("+")

@@ -59,10 +59,16 @@ class TroubledClient:
 class TroubledStore(Passing):
     """A client's store: one call in some fails."""
 
-    def __init__(self, store: Store, random: Random, share: float) -> None:
+    def __init__(self, store: Store, random: Random, share: float, written: list[str]) -> None:
         super().__init__(store, self._fail)
         self._random = random
         self._share = share
+        self._written = written
+
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame, and note its name."""
+        super().put(run, name, parts)
+        self._written.append(name)
 
     def _fail(self, method: str) -> None:
         if self._random.random() < self._share:
