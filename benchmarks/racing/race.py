@@ -1,0 +1,153 @@
+"""The race: every case by every peer, a table, the bars.
+
+In: names of cases and peers. Out: what is printed, from which processes were measured in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks import with_lithops
+from benchmarks.apart import apart
+from benchmarks.peers import DISTRIBUTED, OURS, WORKERS
+from benchmarks.racing.cases import CASES, MATRIX
+from benchmarks.text import table, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MEAN, WORST, OF_NUMPY = 0.8, 1.1, 0.95
+"""The bars: our time over `distributed`'s, its geometric mean and its worst; our GFLOPS over plain NumPy's."""
+
+TASK_S = 0.05
+"""What the median task takes at least."""
+
+PEERS = (OURS, DISTRIBUTED, "threads", "processes")
+SWEEP, GEMM = "scikit-learn sweep", "GEMM"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One case by one peer."""
+
+    seconds: float
+    """The median of its runs."""
+
+    numbers: Any
+    """What its result comes down to; None where nobody compares it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """One case by all peers."""
+
+    name: str
+    task_s: float
+    """The median task's CPU time, run alone."""
+
+    results: Mapping[str, Result]
+
+    @property
+    def ratio(self) -> float:
+        """Our time over `distributed`'s."""
+        return self.results[OURS].seconds / self.results[DISTRIBUTED].seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = _options(arguments)
+    with tempfile.TemporaryDirectory(prefix="graphlambda-benchmarks-") as folder:
+        raced = [_raced(name, options.peers, folder, options.repeats) for name in options.cases]
+        gflops = _numpy_gflops(options.repeats) if GEMM in options.cases else None
+    print(rendered(raced))
+    for text, kept in bars(raced, gflops):
+        print(f"{text}: {verdict(kept)}")
+
+
+def rendered(raced: Sequence[Raced]) -> str:
+    """Return the table: seconds by peer, and our time over `distributed`'s."""
+    peers = list(dict.fromkeys(peer for each in raced for peer in each.results))
+    heads = ["workload", "median task, ms", *peers, "of distributed's"]
+    return table(heads, [_cells(each, peers) for each in raced])
+
+
+def bars(raced: Sequence[Raced], numpy_gflops: float | None) -> Iterator[tuple[str, bool]]:
+    """Yield each bar's text and whether it is kept, as far as both sides were measured."""
+    both = [each for each in raced if {OURS, DISTRIBUTED} <= each.results.keys()]
+    if both:
+        mean = math.exp(statistics.fmean(math.log(each.ratio) for each in both))
+        worst = max(both, key=lambda each: each.ratio)
+        yield (
+            f"geometric mean of our time over distributed's: {mean:.2f} (at most {MEAN})",
+            mean <= MEAN,
+        )
+        yield f"worst: {worst.ratio:.2f}, {worst.name} (at most {WORST})", worst.ratio <= WORST
+    for each in raced:
+        if each.name == GEMM and numpy_gflops:
+            ours = _gflops(each.results[OURS].seconds)
+            share = ours / numpy_gflops
+            text = f"GEMM: {ours:.0f} GFLOPS, {share:.0%} of plain NumPy's {numpy_gflops:.0f}"
+            yield f"{text} (at least {OF_NUMPY:.0%})", share >= OF_NUMPY
+        if len(each.results) > 1:
+            yield f"{each.name}: all peers give the same result", _all_alike(each)
+    shortest = min(raced, key=lambda each: each.task_s)
+    text = f"shortest median task: {shortest.task_s * 1e3:.0f} ms, {shortest.name}"
+    yield f"{text} (at least {TASK_S * 1e3:.0f} ms)", shortest.task_s >= TASK_S
+
+
+def _raced(name: str, peers: Sequence[str], folder: str, repeats: int) -> Raced:
+    tasks_s = _measured(name, "one task after the other", "tasks_s", name, folder)
+    results = {}
+    for peer in peers:
+        told = _measured(name, peer, "raced", name, peer, folder, repeats)
+        results[peer] = Result(statistics.median(told["seconds"]), told["numbers"])
+    if name == SWEEP:
+        seconds = _measured(name, with_lithops.NAME, "lithops_s", 1)
+        results[with_lithops.NAME] = Result(statistics.median(seconds), None)
+    return Raced(name, statistics.median(tasks_s), results)
+
+
+def _measured(name: str, who: str, function: str, *arguments: Any, **variables: str) -> Any:
+    print(f"{name}: {who}", file=sys.stderr, flush=True)
+    return apart("benchmarks.racing.measure", function, *arguments, **variables)
+
+
+def _numpy_gflops(repeats: int) -> float:
+    """Return what plain NumPy does with both cores."""
+    both = {"OPENBLAS_NUM_THREADS": str(WORKERS), "OMP_NUM_THREADS": str(WORKERS)}
+    return _gflops(statistics.median(_measured(GEMM, "plain NumPy", "numpy_s", repeats, **both)))
+
+
+def _gflops(seconds: float) -> float:
+    return 2 * MATRIX**3 / seconds / 1e9
+
+
+def _all_alike(raced: Raced) -> bool:
+    first, *others = [result.numbers for result in raced.results.values() if result.numbers is not None]
+    return all(np.shape(first) == np.shape(other) and np.allclose(first, other) for other in others)
+
+
+def _cells(raced: Raced, peers: Sequence[str]) -> list[str]:
+    seconds = [f"{raced.results[peer].seconds:.2f}" if peer in raced.results else "-" for peer in peers]
+    known = {OURS, DISTRIBUTED} <= raced.results.keys()
+    return [raced.name, f"{raced.task_s * 1e3:.0f}", *seconds, f"{raced.ratio:.2f}" if known else "-"]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.workloads")
+    names = [case.name for case in CASES]
+    parser.add_argument("cases", nargs="*", default=names, metavar="workload", help=f"of {', '.join(names)}")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="peer")
+    parser.add_argument("--repeats", type=int, default=3, help="the median of so many is taken")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.cases) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: none of {', '.join(names)}")
+    return options
