@@ -237,6 +237,10 @@ class Config:
     this process; the URL of a server, whose password, if it has one, functions are sent; `s3://bucket/prefix`, with the
     credentials, endpoint and certificates of boto3's own settings; or `valkey+s3://…`: what is large or a result in S3."""
 
+    idempotent: bool | None = field(default=None, metadata=_by(_switch))
+    """Whether tasks may run twice where a reply is lost: True, at once; False, never, the run ends instead; None: once the
+    attempt before is known to be over. What is known to be pure may always."""
+
     progress: bool | None = field(default=None, metadata=_by(_switch))
     """Whether to draw; None: in a terminal or notebook only."""
 

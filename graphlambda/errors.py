@@ -23,6 +23,7 @@ GraphlambdaError
     ├── OutOfMemoryError           a function ran out of memory, repeatedly
     ├── TimedOutError              a task ran longer than its function may
     ├── EnvironmentLostError       an execution environment died, repeatedly
+    ├── OutcomeUnknownError        whether a task ran is not known, and it may not run again
     ├── ThrottledError             concurrency never became free
     ├── InvokeError                Invoke failed in a way that repeating cannot mend
     ├── StoreError                 the store is unavailable
@@ -152,6 +153,10 @@ class TimedOutError(RunError):
 
 class EnvironmentLostError(RunError):
     """An execution environment died under a task as often as we try."""
+
+
+class OutcomeUnknownError(RunError):
+    """An invocation brought nothing; whether its tasks ran is not known, and they may not run twice."""
 
 
 class ThrottledError(RunError):

@@ -96,6 +96,8 @@ def _limits(session: Session) -> Limits:
         batch=config.batch,
         inline_bytes=config.inline_bytes,
         store_bytes=_store_bytes(session),
+        idempotent=config.idempotent,
+        function_timeout_s=config.timeout_s,
         invoke_timeout_s=config.timeout_s + _LATE_S,
     )
 

@@ -10,6 +10,7 @@ with what comes first then. So a successor starts in the same turn of the loop t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
@@ -20,7 +21,7 @@ from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, o
 from graphlambda.scheduler.pace import Durations, Window
 from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
 from graphlambda.scheduler.pressure import Pressure
-from graphlambda.scheduler.tools import Batch, Unit
+from graphlambda.scheduler.tools import Batch, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Coroutine, Iterable, Mapping
@@ -49,9 +50,7 @@ class Execution:
         self._limits = tools.place.limits
         self._state = state
         self._requests = requests
-        operations = [table.operation.id for table in tools.program.tables]
-        units = {name: Unit(functions.get(name, ""), asyncio.Lock(), Durations()) for name in operations}
-        self._units = [units[name] for name in operations]
+        self._units = units_of(tools.program, functions, self._limits.idempotent)
         self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
         place, values = tools.place, tools.values
@@ -99,6 +98,9 @@ class Execution:
         while batch:
             try:
                 await self._invocation(batch.table, batch.tasks)
+            except Exception as error:
+                self.fail(error)  # in this turn of the loop: no other lane sends anything more
+                raise
             finally:
                 self._in_flight -= 1
                 self._pressure.redeem(batch.promised_bytes)
@@ -193,9 +195,10 @@ class Execution:
         tools.teller.came_back(
             table, function, tasks, outcome=outcome, seconds=seconds, reply_bytes=reply_bytes
         )
-        if isinstance(outcome, Answered):
-            self._measure(table, outcome, seconds)
-            self._pressure.learn(table, outcome)
+        if isinstance(outcome, Failed):
+            return replace(outcome, after_s=seconds)
+        self._measure(table, outcome, seconds)
+        self._pressure.learn(table, outcome)
         return outcome
 
     async def _reply(self, function: str, payload: bytes) -> Reply:

@@ -87,7 +87,8 @@ class HttpInvoker:
 
         Raises:
             TimeoutError: no answer came in `timeout_s`; whether the function ran is unknown.
-            ConnectionError: the endpoint is unreachable, or dropped the connection.
+            ConnectionRefusedError: the endpoint is unreachable; nothing was sent.
+            ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
         """
         session = self._opened()
         url = self._urls.get(function) or self._url(function)
@@ -100,6 +101,8 @@ class HttpInvoker:
                     return _reply(answer, await answer.read())
         except TimeoutError as error:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConnectionRefusedError(f"{self._endpoint}: {error or type(error).__name__}") from error
         except aiohttp.ClientError as error:
             raise ConnectionError(f"{self._endpoint}: {error or type(error).__name__}") from error
 

@@ -40,7 +40,8 @@ class Invoker(Protocol):
 
         Raises:
             TimeoutError: no answer came in `timeout_s`; whether the function ran is unknown.
-            ConnectionError: the endpoint is unreachable, or dropped the connection.
+            ConnectionRefusedError: the endpoint is unreachable; nothing was sent.
+            ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
         """
 
     async def close(self) -> None:

@@ -33,6 +33,9 @@ class Limits:
     store_bytes: int | None = None
     """What a run's values may take in the store at once; None: no bound. Tasks that only make more wait."""
 
+    function_timeout_s: float = 900.0
+    """When Lambda ends an invocation: so long after it was sent, an attempt of which nothing was heard is over."""
+
     invoke_timeout_s: float = 930.0
     """How long an answer may take: longer than the function's own timeout, so that no answer means dead."""
 
@@ -47,6 +50,10 @@ class Limits:
 
     retries: int = 0
     """How often a task that raised runs again."""
+
+    idempotent: bool | None = None
+    """Whether tasks may run twice, at the same time too: True, all may; False, only what is known to be pure; None: others
+    do only when the attempt before is known to be over."""
 
     downloads: int = 8
     """Outputs that are fetched from the store at once."""

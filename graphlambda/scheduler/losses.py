@@ -19,20 +19,21 @@ from graphlambda.scheduler.journal import lost
 from graphlambda.scheduler.policy import lost_too_often
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from graphlambda.scheduler.state import RunState
-    from graphlambda.scheduler.tools import Tools
+    from graphlambda.scheduler.tools import Tools, Unit
 
 
 class Losses:
     """Finds and mends what a run's store has lost."""
 
-    def __init__(self, tools: Tools, state: RunState) -> None:
+    def __init__(self, tools: Tools, state: RunState, units: Sequence[Unit]) -> None:
         self._tools = tools
         self._place = tools.place
         self._values = tools.values
         self._state = state
+        self._units = units
         self._times: Counter[int] = Counter()
         self._again = 0
         self._lock = asyncio.Lock()  # two readers miss the same value: it is lost once
@@ -50,12 +51,24 @@ class Losses:
                 self._count(gone, damaged=damaged)
                 await self._let_go(gone)
                 again = self._state.lose(gone)
+                self._refuse(gone, again)
                 self._tools.keeper.note(lost(gone))
                 self._again += len(again)
                 for value in {*gone, *again}:
                     self._values.forget(value)
                 self._tools.teller.undone(again)
             return bool(gone)
+
+    def _refuse(self, gone: list[int], again: list[int]) -> None:
+        """Raise where a task would have to run again that may not."""
+        for task in again:
+            if self._units[self._state.table(task)].idempotent is False:
+                name, key = value_name(gone[0]), self._tools.program.key(task)
+                message = (
+                    f"the store lost value {name} of run {self._place.run}, and task {key} would have to run again for it, "
+                    "which `idempotent=False` forbids. Has the store enough memory, and does something else empty it?"
+                )
+                raise LostValueError(message, self._place.run, name)
 
     def _is_ours(self, value: int) -> bool:
         """Whether a value is there, as far as we know: what another reader missed before is being made again."""

@@ -9,26 +9,35 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.errors import DeployError
+from graphlambda.runtime.wire import value_name
 from graphlambda.scheduler.failures import Culprit, exception_of
 from graphlambda.scheduler.journal import charged, replaced
 from graphlambda.scheduler.losses import Losses
+from graphlambda.scheduler.outcomes import Kind
 from graphlambda.scheduler.policy import (
     UNREADABLE,
     Step,
     backoff_s,
     error_after,
+    hold_s,
     step_after,
     step_after_error,
+    unknown,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
+    from graphlambda.errors import RunError
     from graphlambda.scheduler.outcomes import Failed
     from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.requests import Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
+
+VALUE = value_name(0)[:-1]
+"""What the names of values begin with."""
 
 
 class Mending:
@@ -48,7 +57,7 @@ class Mending:
         self.singles: deque[int] = deque()
         """Tasks that are to be sent each alone, before any other."""
 
-        self.losses = Losses(tools, state)
+        self.losses = Losses(tools, state, units)
         self._tools = tools
         self._limits = tools.place.limits
         self._state = state
@@ -58,6 +67,7 @@ class Mending:
         self._rest = rest
         self._charged: Counter[int] = Counter(past.charged)
         self._raised: Counter[int] = Counter(past.raised)
+        self._refused: Counter[int] = Counter()
 
     def attempt(self, tasks: Iterable[int]) -> int:
         """Return the number of the attempt that comes next for the most tried of some tasks."""
@@ -72,31 +82,44 @@ class Mending:
             tasks = tuple(task for task in tasks if not self._state.is_part(task))
             for task in parts:
                 self._state.give_back(task)
-        step = step_after(failed.kind, tasks=len(tasks), attempts=max(self._charged[task] for task in tasks))
-        if step is not Step.FAIL:
-            self._tools.teller.retried(tasks, failed.kind.value)
+        kind, idempotent = failed.kind, self._units[table].idempotent
+        tries = self._refused if kind is Kind.EXPIRED else self._charged
+        step = step_after(
+            kind, tasks=len(tasks), attempts=max(tries[task] for task in tasks), idempotent=idempotent
+        )
+        if step in {Step.FAIL, Step.UNKNOWN}:
+            raise self._error(step, kind, self._named(table, function, tasks), failed.message)
+        self._tools.teller.retried(tasks, kind.value)
+        held_s = hold_s(
+            kind, since_s=failed.after_s, timeout_s=self._limits.function_timeout_s, idempotent=idempotent
+        )
         match step:
             case Step.WAIT:
                 self._rest(failed)
                 self._give_back(tasks)
+            case Step.RETRY:
+                tries.update(tasks)
+                self._note(tasks)
+                self._begin(self._later(tasks, max(tries[task] for task in tasks), held_s))
+            case Step.SINGLY if held_s:
+                self._begin(self._later(tasks, 0, held_s))
             case Step.SINGLY:
                 self.again(tasks)
-            case Step.RETRY:
-                self._charged.update(tasks)
-                self._note(tasks)
-                self._begin(self._later(tasks, max(self._charged[task] for task in tasks)))
-            case _ if step is Step.FAIL or not await self._replaced(table, function, step, failed.module):
-                raise error_after(
-                    failed.kind, what=self._named(table, function, tasks), message=failed.message
-                )
-            case _:
+            case _ if await self._replaced(table, function, step, failed.module):
                 self.again(tasks)
+            case _:
+                raise self._error(Step.FAIL, kind, self._named(table, function, tasks), failed.message)
+
+    def _error(self, step: Step, kind: Kind, what: str, message: str) -> RunError:
+        if step is Step.UNKNOWN:
+            return unknown(what=what, message=f"{kind}: {message}")
+        return error_after(kind, what=what, message=message)
 
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""
         tools = self._tools
         ours = error.get("run", tools.place.run) == tools.place.run
-        if ours and error["kind"] in UNREADABLE and await self._is_made_again(table, task, error["kind"]):
+        if ours and error["kind"] in UNREADABLE and await self._is_made_again(table, task, error):
             tools.teller.retried((task,), error["type"])
             self.again((task,))
             return
@@ -106,6 +129,7 @@ class Mending:
             attempts=self._charged[task],
             raised=self._raised[task],
             retries=self._limits.retries,
+            idempotent=self._units[table].idempotent,
         )
         if step is Step.RETRY:
             counter = self._raised if error["kind"] in {"user", "missing_path"} else self._charged
@@ -114,16 +138,19 @@ class Mending:
             self._begin(self._later((task,), counter[task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
             self.again((task,))
+        elif step is Step.UNKNOWN:
+            raise unknown(what=self._named(table, function, (task,)), message=error["message"])
         else:
             name = tools.program.tables[int(tools.program.table_of[task])].operation.name
             culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
             raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
         tools.teller.retried((task,), error["type"])
 
-    async def _is_made_again(self, table: int, task: int, kind: str) -> bool:
-        """Whether inputs that a task could not read come again: all of them are looked at, and its constants stored anew."""
-        self._requests.renew(table)
-        mended = await self.losses.mend(self._state.inputs(task), damaged=kind != "lost")
+    async def _is_made_again(self, table: int, task: int, error: Mapping[str, Any]) -> bool:
+        """Whether inputs that a task could not read come again: all of them are looked at. Constants are stored anew."""
+        if not error.get("name", "").startswith(VALUE):
+            self._requests.renew(table)
+        mended = await self.losses.mend(self._state.inputs(task), damaged=error["kind"] != "lost")
         return mended or not self._state.is_runnable(task)
 
     async def _replaced(self, table: int, function: str, step: Step, module: str) -> bool:
@@ -133,10 +160,15 @@ class Mending:
         async with unit.replacing:
             if unit.function != function:
                 return True
-            if step is Step.ENLARGE:
-                twin = await self._tools.provisioner.larger(operation, function)
-            else:
-                twin = await self._tools.provisioner.with_module(operation, function, module)
+            try:
+                if step is Step.ENLARGE:
+                    twin = await self._tools.provisioner.larger(operation, function)
+                else:
+                    twin = await self._tools.provisioner.with_module(operation, function, module)
+            except DeployError as error:
+                kind = Kind.OUT_OF_MEMORY if step is Step.ENLARGE else Kind.MISSING_MODULE
+                message = f"and a function that would do could not be made: {error}"
+                raise error_after(kind, what=f"function {function}", message=message) from error
             unit.function = twin or function
             self._tools.keeper.note(replaced(operation, unit.function))
             return twin is not None
@@ -146,9 +178,9 @@ class Mending:
         for task in tasks:
             self._tools.keeper.note(charged(task, self._charged[task], self._raised[task]))
 
-    async def _later(self, tasks: Sequence[int], tries: int) -> None:
+    async def _later(self, tasks: Sequence[int], tries: int, at_least_s: float = 0.0) -> None:
         """Let tasks run again, each alone, after a while."""
-        await self._tools.clock.sleep(backoff_s(tries, self._tools.random))
+        await self._tools.clock.sleep(max(at_least_s, backoff_s(tries, self._tools.random)))
         self.again(tasks)
 
     def again(self, tasks: Iterable[int]) -> None:

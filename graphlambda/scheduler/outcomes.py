@@ -36,6 +36,7 @@ class Kind(StrEnum):
     ENVIRONMENT_LOST = "environment lost"
     NO_ANSWER = "no answer"
     UNREACHABLE = "unreachable"
+    CUT_OFF = "cut off"
     SERVICE_FAILED = "service failed"
     REQUEST_TOO_LARGE = "request too large"
     RESPONSE_TOO_LARGE = "response too large"
@@ -61,6 +62,9 @@ class Failed:
 
     module: str = ""
     """The module that is missing, where that is the reason."""
+
+    after_s: float = 0.0
+    """How long after the request was sent this was known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +224,8 @@ def outcome_of_error(error: OSError | RunError) -> Failed:
     if isinstance(error, TimeoutError):
         return Failed(Kind.NO_ANSWER, str(error) or "no answer came in time")
     if isinstance(error, OSError):
-        return Failed(Kind.UNREACHABLE, str(error) or type(error).__name__)
+        kind = Kind.UNREACHABLE if isinstance(error, ConnectionRefusedError) else Kind.CUT_OFF
+        return Failed(kind, str(error) or type(error).__name__)
     return Failed(Kind.THROTTLED if isinstance(error, ThrottledError) else Kind.REFUSED, str(error))
 
 

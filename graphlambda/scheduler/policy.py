@@ -15,6 +15,7 @@ from graphlambda.errors import (
     EnvironmentLostError,
     InvokeError,
     MissingModuleError,
+    OutcomeUnknownError,
     OutOfMemoryError,
     RunError,
     StoreError,
@@ -35,8 +36,8 @@ MOST_SECONDS = 1.0
 WORTH = 20.0
 """A batch lasts at most so many times what an invocation costs: then that cost is 5% of it."""
 
-STORE_ATTEMPTS = 3
-"""How often a task is tried whose store failed it."""
+STORE_ATTEMPTS = 8
+"""How often a task is tried whose store failed it: about ten seconds, in which a server has started again."""
 
 MOST_LOSSES = 3
 """How often the store may lose one value: the run ends then."""
@@ -71,6 +72,22 @@ class Step(Enum):
 
     FAIL = auto()
 
+    UNKNOWN = auto()
+    """Nothing: they may have run, and may not run twice."""
+
+
+class Ran(Enum):
+    """Whether a failed invocation ran its tasks."""
+
+    NO = auto()
+    """It ran none of them."""
+
+    PERHAPS = auto()
+    """It may have run some; it is over."""
+
+    STILL = auto()
+    """It may have run some, and may run still."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -91,6 +108,8 @@ class Rule:
     remedy: str = ""
     """What the user can do about it."""
 
+    ran: Ran = Ran.PERHAPS
+
 
 _REDEPLOY = "Deploy the program again."
 RULES: dict[Kind, Rule] = {
@@ -99,8 +118,9 @@ RULES: dict[Kind, Rule] = {
         Step.WAIT,
         error=ThrottledError,
         remedy="Lower `concurrency=`, or raise the account's quota.",
+        ran=Ran.NO,
     ),
-    Kind.NOT_READY: Rule(Step.WAIT, Step.WAIT, remedy=_REDEPLOY),
+    Kind.NOT_READY: Rule(Step.WAIT, Step.WAIT, remedy=_REDEPLOY, ran=Ran.NO),
     Kind.OUT_OF_MEMORY: Rule(
         Step.ENLARGE,
         error=OutOfMemoryError,
@@ -122,50 +142,97 @@ RULES: dict[Kind, Rule] = {
         attempts=3,
         error=EnvironmentLostError,
         remedy="Look at the function's log; see `timeout_s=`.",
+        ran=Ran.STILL,
     ),
-    Kind.UNREACHABLE: Rule(Step.RETRY, attempts=5, remedy="Is the endpoint up and reachable?"),
-    Kind.SERVICE_FAILED: Rule(Step.RETRY, attempts=5, remedy="Lambda itself failed; try again later."),
-    Kind.EXPIRED: Rule(Step.RETRY, Step.RETRY, attempts=2, remedy="Renew your AWS credentials."),
-    Kind.REQUEST_TOO_LARGE: Rule(Step.FAIL, remedy="Lower `request_bytes` in the limits of the run."),
+    Kind.UNREACHABLE: Rule(
+        Step.RETRY, Step.RETRY, attempts=8, remedy="Is the endpoint up and reachable?", ran=Ran.NO
+    ),
+    Kind.CUT_OFF: Rule(Step.RETRY, attempts=5, remedy="Is the network in order?", ran=Ran.STILL),
+    Kind.SERVICE_FAILED: Rule(
+        Step.RETRY, attempts=5, remedy="Lambda itself failed; try again later.", ran=Ran.STILL
+    ),
+    Kind.EXPIRED: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=2,
+        remedy="They were asked for anew once. Renew them with `aws sso login`, `aws configure`, or whatever made them.",
+        ran=Ran.NO,
+    ),
+    Kind.REQUEST_TOO_LARGE: Rule(
+        Step.FAIL, remedy="Lower `request_bytes` in the limits of the run.", ran=Ran.NO
+    ),
     Kind.RESPONSE_TOO_LARGE: Rule(Step.FAIL, remedy="Lower `reply_bytes` in the limits of the run."),
-    Kind.STORE_FAILED: Rule(Step.RETRY, attempts=STORE_ATTEMPTS, error=StoreError),
-    Kind.DAMAGED: Rule(Step.FAIL, Step.FAIL, error=AuthenticationError, remedy="Nothing was un-pickled."),
+    Kind.STORE_FAILED: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=STORE_ATTEMPTS,
+        error=StoreError,
+        remedy="Is the store up, and has it room?",
+        ran=Ran.NO,
+    ),
+    Kind.DAMAGED: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=2,
+        error=AuthenticationError,
+        remedy="Nothing was un-pickled: does something between here and the function change requests?",
+        ran=Ran.NO,
+    ),
     Kind.MISSING_MODULE: Rule(
         Step.REBUILD,
         Step.REBUILD,
         error=MissingModuleError,
         remedy="Name its distribution in `requirements=`.",
+        ran=Ran.NO,
     ),
-    Kind.MISSING_FUNCTION: Rule(Step.FAIL, Step.FAIL, remedy=f"It was deleted meanwhile. {_REDEPLOY}"),
-    Kind.DENIED: Rule(Step.FAIL, Step.FAIL, remedy="The credentials need `lambda:InvokeFunction` on it."),
-    Kind.REFUSED: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY),
+    Kind.MISSING_FUNCTION: Rule(
+        Step.FAIL, Step.FAIL, remedy=f"It was deleted meanwhile. {_REDEPLOY}", ran=Ran.NO
+    ),
+    Kind.DENIED: Rule(
+        Step.FAIL, Step.FAIL, remedy="The credentials need `lambda:InvokeFunction` on it.", ran=Ran.NO
+    ),
+    Kind.REFUSED: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY, ran=Ran.NO),
 }
 
 
-def step_after(kind: Kind, *, tasks: int, attempts: int) -> Step:
+def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:
     """Return what to do with `tasks` tasks, of which the most tried one has been charged `attempts` times.
 
-    The attempt that just failed is not among them yet.
+    The attempt that just failed is not among them yet. `idempotent` says whether they may run twice: None, one after
+    the other; True, at the same time too.
     """
     rule = RULES[kind]
     step = rule.alone if tasks == 1 else rule.batch
-    if step is Step.RETRY and attempts + 1 >= rule.attempts:
+    if step is Step.FAIL or (step is Step.RETRY and attempts + 1 >= rule.attempts):
         return Step.FAIL
-    return step
+    return Step.UNKNOWN if idempotent is False and rule.ran is not Ran.NO else step
 
 
-def step_after_error(kind: str, *, ours: bool, attempts: int, raised: int, retries: int) -> Step:
+def hold_s(kind: Kind, *, since_s: float, timeout_s: float, idempotent: bool | None) -> float:
+    """Return how long tasks have to wait until no attempt of theirs runs any more.
+
+    The attempt that failed was sent `since_s` ago; Lambda ends it after `timeout_s`.
+    """
+    return max(0.0, timeout_s - since_s) if RULES[kind].ran is Ran.STILL and not idempotent else 0.0
+
+
+def step_after_error(
+    kind: str, *, ours: bool, attempts: int, raised: int, retries: int, idempotent: bool | None = None
+) -> Step:
     """Return what to do with a task that ended with an error of the wire's `kind`.
 
     It was charged `attempts` times for what is not its fault, and raised `raised` times before. What another run keeps
-    is not `ours`: that cannot be made again.
+    is not `ours`: that cannot be made again. Whether it may run twice is `idempotent`; a task of which a part ran
+    before it failed may not where that is False, but for what the user asked for with `retries`.
     """
-    if not ours:
+    if not ours or (kind == "missing_module" and idempotent is False):
         return Step.FAIL
     if kind == "missing_module":
         return Step.REBUILD
     if kind == "store" or kind in UNREADABLE:
-        return Step.RETRY if attempts + 1 < STORE_ATTEMPTS else Step.FAIL
+        if attempts + 1 >= STORE_ATTEMPTS:
+            return Step.FAIL
+        return Step.UNKNOWN if kind == "store" and idempotent is False else Step.RETRY
     if kind in {"user", "missing_path"}:
         return Step.RETRY if raised < retries else Step.FAIL
     return Step.FAIL
@@ -180,6 +247,14 @@ def error_after(kind: Kind, *, what: str, message: str) -> RunError:
     """Return the error that ends a run: what, why, and what to do."""
     rule = RULES[kind]
     return rule.error(f"{what}: {kind}: {message}. {rule.remedy}".rstrip())
+
+
+def unknown(*, what: str, message: str) -> OutcomeUnknownError:
+    """Return the error that ends a run whose tasks may have run, and may not run twice."""
+    return OutcomeUnknownError(
+        f"{what}: {message}. Whether it ran is not known, and with `idempotent=False` it is not run again: look for what "
+        "it leaves behind, then run what is left."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,15 @@ In: a run's collaborators. Out: `Tools`, and what is known of each operation whi
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphlambda.compiler.purity import is_pure
+from graphlambda.scheduler.pace import Durations
+
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Mapping
     from random import Random
 
     from graphlambda.compiler.program import Program
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Keeper
-    from graphlambda.scheduler.pace import Durations
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.telling import Teller
     from graphlambda.scheduler.values import Place, Values
@@ -63,3 +66,18 @@ class Unit:
     """Held while a twin is made."""
 
     durations: Durations
+
+    idempotent: bool | None
+    """Whether its tasks may run twice: True, at the same time too; False, never; None, one after the other."""
+
+
+def units_of(program: Program, functions: Mapping[str, str], idempotent: bool | None) -> list[Unit]:
+    """Return the unit of each table. What is known to be pure may always run twice, whatever the user says of the rest."""
+    units: dict[str, Unit] = {}
+    for operation in (table.operation for table in program.tables):
+        if operation.id not in units:
+            may_run_twice = True if is_pure(operation) else idempotent
+            units[operation.id] = Unit(
+                functions.get(operation.id, ""), asyncio.Lock(), Durations(), may_run_twice
+            )
+    return [units[table.operation.id] for table in program.tables]

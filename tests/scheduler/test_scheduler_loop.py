@@ -262,9 +262,9 @@ def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
     [
         (DEAD, EnvironmentLostError, "exit status 1", 3),
         (TimeoutError("no answer"), EnvironmentLostError, "no answer", 3),
-        (ConnectionRefusedError("refused"), InvokeError, "unreachable", 5),
+        (ConnectionRefusedError("refused"), InvokeError, "unreachable", 8),
         (refusal(500, "ServiceException"), InvokeError, "ServiceException", 5),
-        (refusal(403, "ExpiredTokenException"), InvokeError, "Renew your AWS credentials", 2),
+        (refusal(403, "ExpiredTokenException"), InvokeError, "aws sso login", 2),
         (refusal(403, "AccessDeniedException"), InvokeError, "lambda:InvokeFunction", 1),
         (refusal(404, "ResourceNotFoundException"), InvokeError, "Deploy the program again", 1),
         (LATE, TimedOutError, "timeout_s=", 1),
@@ -275,8 +275,8 @@ def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
             "requirements=",
             1,
         ),
-        (function_error("FrameError", "damaged"), AuthenticationError, "damaged", 1),
-        (function_error("ValueStoreError", "gone"), StoreError, "gone", 3),
+        (function_error("FrameError", "damaged"), AuthenticationError, "damaged", 2),
+        (function_error("ValueStoreError", "gone"), StoreError, "gone", 8),
     ],
 )
 def test_what_does_not_pass_is_tried_so_often_and_named(

@@ -145,8 +145,9 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
     ("error", "kind"),
     [
         (TimeoutError("late"), Kind.NO_ANSWER),
-        (ConnectionResetError(), Kind.UNREACHABLE),
-        (OSError("no route"), Kind.UNREACHABLE),
+        (ConnectionRefusedError(), Kind.UNREACHABLE),
+        (ConnectionResetError(), Kind.CUT_OFF),
+        (OSError("no route"), Kind.CUT_OFF),
         (ThrottledError("later"), Kind.THROTTLED),
         (InvokeError("no"), Kind.REFUSED),
     ],

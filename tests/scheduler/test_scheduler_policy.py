@@ -21,6 +21,7 @@ from graphlambda.scheduler.policy import (
     batch_size,
     error_after,
     fitting,
+    hold_s,
     lost_too_often,
     step_after,
     step_after_error,
@@ -47,9 +48,12 @@ def test_every_kind_of_failure_has_a_rule() -> None:
         (Kind.ENVIRONMENT_LOST, 1, 2, Step.FAIL),
         (Kind.NO_ANSWER, 1, 2, Step.FAIL),
         (Kind.UNREACHABLE, 1, 3, Step.RETRY),
-        (Kind.UNREACHABLE, 1, 4, Step.FAIL),
+        (Kind.UNREACHABLE, 1, 7, Step.FAIL),
+        (Kind.CUT_OFF, 1, 3, Step.RETRY),
+        (Kind.CUT_OFF, 1, 4, Step.FAIL),
         (Kind.SERVICE_FAILED, 1, 4, Step.FAIL),
-        (Kind.STORE_FAILED, 1, 2, Step.FAIL),
+        (Kind.STORE_FAILED, 1, 6, Step.RETRY),
+        (Kind.STORE_FAILED, 1, 7, Step.FAIL),
         (Kind.EXPIRED, 7, 0, Step.RETRY),
         (Kind.EXPIRED, 7, 1, Step.FAIL),
         (Kind.REQUEST_TOO_LARGE, 7, 0, Step.SINGLY),
@@ -57,7 +61,8 @@ def test_every_kind_of_failure_has_a_rule() -> None:
         (Kind.MISSING_MODULE, 7, 0, Step.REBUILD),
         (Kind.MISSING_FUNCTION, 7, 0, Step.FAIL),
         (Kind.DENIED, 7, 0, Step.FAIL),
-        (Kind.DAMAGED, 7, 0, Step.FAIL),
+        (Kind.DAMAGED, 7, 0, Step.RETRY),
+        (Kind.DAMAGED, 1, 1, Step.FAIL),
         (Kind.REFUSED, 7, 0, Step.FAIL),
     ],
 )
@@ -75,17 +80,73 @@ def test_what_follows_an_invocation_without_outcomes(
         ("user", 0, 2, 2, Step.FAIL),
         ("missing_path", 0, 0, 1, Step.RETRY),
         ("store", 1, 0, 0, Step.RETRY),
-        ("store", 2, 0, 9, Step.FAIL),
+        ("store", 6, 0, 0, Step.RETRY),
+        ("store", 7, 0, 9, Step.FAIL),
         ("lost", 1, 0, 0, Step.RETRY),
         ("missing_module", 0, 0, 0, Step.REBUILD),
         ("damaged", 1, 0, 0, Step.RETRY),
         ("authentication", 0, 0, 0, Step.RETRY),
-        ("authentication", 2, 0, 9, Step.FAIL),
+        ("authentication", 7, 0, 9, Step.FAIL),
         ("unshippable", 0, 0, 9, Step.FAIL),
     ],
 )
 def test_what_follows_a_tasks_error(kind: str, attempts: int, raised: int, retries: int, step: Step) -> None:
     assert step_after_error(kind, ours=True, attempts=attempts, raised=raised, retries=retries) is step
+
+
+@pytest.mark.parametrize(
+    ("kind", "idempotent", "step"),
+    [
+        (Kind.CUT_OFF, None, Step.RETRY),
+        (Kind.CUT_OFF, True, Step.RETRY),
+        (Kind.CUT_OFF, False, Step.UNKNOWN),
+        (Kind.NO_ANSWER, False, Step.UNKNOWN),
+        (Kind.SERVICE_FAILED, False, Step.UNKNOWN),
+        (Kind.ENVIRONMENT_LOST, False, Step.UNKNOWN),
+        (Kind.OUT_OF_MEMORY, False, Step.UNKNOWN),
+        (Kind.TIMED_OUT, False, Step.FAIL),
+        (Kind.THROTTLED, False, Step.WAIT),
+        (Kind.UNREACHABLE, False, Step.RETRY),
+        (Kind.STORE_FAILED, False, Step.RETRY),
+        (Kind.EXPIRED, False, Step.RETRY),
+        (Kind.MISSING_MODULE, False, Step.REBUILD),
+    ],
+)
+def test_what_may_have_run_is_sent_again_only_where_it_may_run_twice(
+    kind: Kind, idempotent: bool | None, step: Step
+) -> None:
+    assert step_after(kind, tasks=1, attempts=0, idempotent=idempotent) is step
+
+
+@pytest.mark.parametrize(
+    ("kind", "idempotent", "held_s"),
+    [
+        (Kind.CUT_OFF, None, 290.0),
+        (Kind.CUT_OFF, True, 0.0),
+        (Kind.SERVICE_FAILED, None, 290.0),
+        (Kind.ENVIRONMENT_LOST, None, 0.0),
+        (Kind.UNREACHABLE, None, 0.0),
+    ],
+)
+def test_what_may_still_run_is_waited_for_unless_it_may_run_twice_at_once(
+    kind: Kind, idempotent: bool | None, held_s: float
+) -> None:
+    assert hold_s(kind, since_s=10.0, timeout_s=300.0, idempotent=idempotent) == held_s
+    assert hold_s(kind, since_s=301.0, timeout_s=300.0, idempotent=idempotent) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        ("store", Step.UNKNOWN),
+        ("lost", Step.RETRY),
+        ("damaged", Step.RETRY),
+        ("missing_module", Step.FAIL),
+        ("user", Step.RETRY),
+    ],
+)
+def test_a_task_that_ended_with_an_error_and_may_not_run_twice(kind: str, step: Step) -> None:
+    assert step_after_error(kind, ours=True, attempts=0, raised=0, retries=1, idempotent=False) is step
 
 
 @pytest.mark.parametrize("kind", ["lost", "damaged", "store"])
