@@ -19,7 +19,7 @@ from graphlambda.scheduler.keeper import BACKLOG_BYTES
 from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import Durations, Window
-from graphlambda.scheduler.policy import backoff_s, batch_size, error_after
+from graphlambda.scheduler.policy import NOT_ACCEPTED, backoff_s, batch_size, error_after
 from graphlambda.scheduler.pressure import Pressure
 from graphlambda.scheduler.tools import Batch, units_of
 
@@ -195,6 +195,8 @@ class Execution:
         tools.teller.came_back(
             table, function, tasks, outcome=outcome, seconds=seconds, reply_bytes=reply_bytes
         )
+        if not (isinstance(outcome, Failed) and outcome.kind in NOT_ACCEPTED):
+            self._refused_since_s, self._refusals = None, 0
         if isinstance(outcome, Failed):
             return replace(outcome, after_s=seconds)
         self._measure(table, outcome, seconds)
@@ -209,7 +211,6 @@ class Execution:
 
     def _measure(self, table: int, answered: Answered, seconds: float) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
-        self._refused_since_s, self._refusals = None, 0
         self._window.grow()
         inside_s = sum(answered.seconds)
         if answered.tasks:

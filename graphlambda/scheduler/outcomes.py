@@ -37,6 +37,7 @@ class Kind(StrEnum):
     NO_ANSWER = "no answer"
     UNREACHABLE = "unreachable"
     CUT_OFF = "cut off"
+    GARBLED = "garbled reply"
     SERVICE_FAILED = "service failed"
     REQUEST_TOO_LARGE = "request too large"
     RESPONSE_TOO_LARGE = "response too large"
@@ -175,7 +176,7 @@ def outcome_of(reply: Reply) -> Outcome:
     try:
         body = json.loads(reply.payload)
     except ValueError:
-        return Failed(Kind.REFUSED, f"the function's answer is not JSON: {reply.payload[:200]!r}")
+        return Failed(Kind.GARBLED, f"the function's answer is not JSON: {reply.payload[:200]!r}")
     if reply.function_error:
         return _function_error(body, reply)
     if not isinstance(body, dict) or body.get("v") != VERSION:

@@ -148,6 +148,7 @@ RULES: dict[Kind, Rule] = {
         Step.RETRY, Step.RETRY, attempts=8, remedy="Is the endpoint up and reachable?", ran=Ran.NO
     ),
     Kind.CUT_OFF: Rule(Step.RETRY, attempts=5, remedy="Is the network in order?", ran=Ran.STILL),
+    Kind.GARBLED: Rule(Step.RETRY, attempts=3, remedy="Does a proxy stand between here and Lambda?"),
     Kind.SERVICE_FAILED: Rule(
         Step.RETRY, attempts=5, remedy="Lambda itself failed; try again later.", ran=Ran.STILL
     ),
@@ -193,6 +194,10 @@ RULES: dict[Kind, Rule] = {
     ),
     Kind.REFUSED: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY, ran=Ran.NO),
 }
+
+
+NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone is Step.WAIT)
+"""Kinds of invocations that Lambda did not take; after others, it is not Lambda that keeps a run waiting."""
 
 
 def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:

@@ -192,9 +192,10 @@ def _check_events(events: list[Event], subject: Subject, failure: Exception | No
 
 
 def _check_executions(ledger: Ledger, subject: Subject, failure: Exception | None) -> None:
-    """No value came from nowhere: what is done was executed; of projections, what they pick from."""
+    """No value came from nowhere: what is done was executed (of projections, what they pick from), never side by side."""
     program = subject.program
     picked = sum(len(program.tables[table].tasks) for table in projections_of(program).pickers)
     assert failure is not None or ledger.calls >= program.task_count - picked, (
         "a task is done without execution"
     )
+    assert ledger.side_by_side() == 0, "a task was executed while an attempt before it still ran"

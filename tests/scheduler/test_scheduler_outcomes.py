@@ -96,7 +96,11 @@ def test_a_failed_import_names_the_module() -> None:
     )
 
 
-@pytest.mark.parametrize("payload", [b"<html>", b"null", b"[]", b'{"v": 99}', b'{"hello": 1}'])
+def test_an_answer_that_is_not_json_is_garbled() -> None:
+    assert kind_of(reply(b'{"v": 2, "tas')) is Kind.GARBLED
+
+
+@pytest.mark.parametrize("payload", [b"null", b"[]", b'{"v": 99}', b'{"hello": 1}'])
 def test_an_answer_that_is_not_ours_is_refused(payload: bytes) -> None:
     assert kind_of(reply(payload)) is Kind.REFUSED
 
