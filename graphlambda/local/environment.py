@@ -74,7 +74,10 @@ class Environment:
         self._init_ms: float | None = None
         self._cold = True
         self._began = time.perf_counter()
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline_s = 0.0
+        """When the invocation that runs is ended, on the loop's clock."""
+        self._free_since_s = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._server: asyncio.Server | None = None
         self._pid: int | None = None
         """None before it is born and after it has died."""
@@ -116,7 +119,7 @@ class Environment:
         api = RuntimeApi(self, by_token=launch.specification["client"] == "pure")
         self._serving = loop.create_task(self._listen(listener, api))
         self._current = first
-        self._timer = loop.call_later(limits.INIT_S + self.function.timeout_s, self.end, "Sandbox.Timedout")
+        self._deadline_s = loop.time() + limits.INIT_S + self.function.timeout_s
 
     def give(self, invocation: Invocation) -> None:
         """Run an invocation; the environment must be free."""
@@ -129,6 +132,11 @@ class Environment:
     def runs(self, request_id: str) -> bool:
         """Return whether this is the invocation that runs."""
         return self._current is not None and self._current.id == request_id
+
+    def keep_time(self, now_s: float) -> None:
+        """End the process if its invocation runs for too long."""
+        if now_s > self._deadline_s and self._current is not None:
+            self.end("Sandbox.Timedout")
 
     def end(self, why: str = "") -> None:
         """Kill the process; `why` is the error type that a running invocation ends with."""
@@ -177,7 +185,10 @@ class Environment:
             self._hand_over(reply)
             return
         self._next = reply
-        self._timer = asyncio.get_running_loop().call_later(FREEZE_S, self._freeze)
+        loop = asyncio.get_running_loop()
+        self._free_since_s = loop.time()
+        if self._resting is None:
+            self._resting = loop.call_later(FREEZE_S, self._rest)
 
     def respond(self, request_id: str, body: bytes, *, failed: bool) -> bool:
         """The process has a response or an error; return whether it is for the invocation that runs."""
@@ -235,8 +246,16 @@ class Environment:
     async def _listen(self, listener: socket.socket, api: RuntimeApi) -> None:
         self._server = await asyncio.get_running_loop().create_server(lambda: Connection(api), sock=listener)
 
-    def _freeze(self) -> None:
-        if not self.dead and self._pid is not None:
+    def _rest(self) -> None:
+        """Freeze the process if it has been free for long enough; one timer does for many short invocations."""
+        self._resting = None
+        if self.dead or self._next is None or self._pid is None:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = self._free_since_s + FREEZE_S - loop.time()
+        if left_s > 0:
+            self._resting = loop.call_later(left_s, self._rest)
+        else:
             processes.freeze(self._pid)
             self._frozen = True
 
@@ -246,12 +265,10 @@ class Environment:
         if self._frozen and self._pid is not None:
             processes.thaw(self._pid)
             self._frozen = False
-        loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_later(self.function.timeout_s, self.end, "Sandbox.Timedout")
-        self._drain()
-        self._log.clear()
+        self._deadline_s = asyncio.get_running_loop().time() + self.function.timeout_s
+        if invocation.tail:
+            self._drain()
+            self._log.clear()
         self._began = time.perf_counter()
         deadline_ms = int((time.time() + self.function.timeout_s) * 1000)
         headers = (
@@ -264,9 +281,6 @@ class Environment:
     def _finish(self, payload: bytes, function_error: str, kind: str = "") -> None:
         """End the invocation that runs, and be free for the next."""
         invocation, self._current = self._current, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if invocation is None:
             return
         log = self._tail(invocation, kind) if invocation.tail else b""
@@ -320,6 +334,8 @@ class Environment:
         asyncio.get_running_loop().remove_reader(self._output)
         os.close(self._output)
         self._close_input()
+        if self._resting is not None:
+            self._resting.cancel()
         self._serving.cancel()
         if self._server is not None:
             self._server.close()

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from graphlambda.local.settings import Level, LocalSettings
 
-_CLIENT_MODULES = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+_TRANSPORT = "runtime_client"
+"""The part of awslambdaric that speaks HTTP."""
+_CLIENT_MODULES = ("awslambdaric", _TRANSPORT, "simplejson", "snapshot_restore_py")
 _BEFORE_THE_CLIENT = {
     "awslambdaric": (
         "awslambdaric.lambda_context",
@@ -40,6 +42,7 @@ _BEFORE_THE_CLIENT = {
         "logging",
         "snapshot_restore_py",
     ),
+    "pipelined": ("awslambdaric.__main__", "http", "snapshot_restore_py"),
     "pure": ("graphlambda_guest.pure_client",),
 }
 _GUEST = "graphlambda_guest"
@@ -55,17 +58,19 @@ def architecture() -> str:
 
 
 def client_kind(wanted: str) -> str:
-    """Return which runtime client will be used: `awslambdaric` where it is installed and its peer can be known.
+    """Return which runtime client will be used: AWS's where it is installed and its peer can be known.
 
     Raises:
         LocalLambdaError: it was asked for by name and is not there.
     """
     usable = sys.platform == "linux" and all(importlib.util.find_spec(name) for name in _CLIENT_MODULES)
-    if wanted == "awslambdaric" and not usable:
+    if wanted in {"awslambdaric", "pipelined"} and not usable:
         raise LocalLambdaError(
             "awslambdaric is not installed, or this is not Linux: use client='pure' or 'auto'"
         )
-    return "awslambdaric" if usable and wanted != "pure" else "pure"
+    if wanted == "auto":
+        return "pipelined" if usable else "pure"
+    return wanted
 
 
 def client_modules(client: str) -> tuple[str, ...]:
@@ -78,14 +83,17 @@ def client_modules(client: str) -> tuple[str, ...]:
 def runtime_folder(state: Path, client: str) -> Path:
     """Return a folder with the guest and, if it is used, AWS's client, made unless it is there."""
     guest = Path(__file__).parent / "guest"
-    sources = [_module(name) for name in _CLIENT_MODULES if client == "awslambdaric"]
+    sources = [_module(name) for name in _CLIENT_MODULES if client != "pure"]
     folder = state / "runtime" / _digest(guest, client)
 
     def fill(into: Path) -> None:
         _copy(guest, into / _GUEST)
         _copy(_AFRESH_SOURCE, into / f"{AFRESH}.py")
         for source in sources:
-            _copy(source, into / source.name)
+            if client == "awslambdaric" or not source.name.startswith(_TRANSPORT):
+                _copy(source, into / source.name)
+        if client == "pipelined":
+            _copy(guest / "pipelined.py", into / f"{_TRANSPORT}.py")
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compileall.compile_dir(into, quiet=2, stripdir=str(into), invalidation_mode=mode)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -34,19 +35,8 @@ class Head:
     headers: Mapping[str, str]
     """By lower-case name."""
 
-    @property
-    def length(self) -> int:
-        """Return the size of the body in bytes.
-
-        Raises:
-            ServiceError: the size is not said, or is no number.
-        """
-        if "transfer-encoding" in self.headers:
-            raise ServiceError(411, "LengthRequired", "Send a Content-Length; chunks are not read here")
-        text = self.headers.get("content-length", "0")
-        if not text.isascii() or not text.isdigit():
-            raise ServiceError(400, "BadRequest", "Content-Length is not a number")
-        return int(text)
+    length: int
+    """Of the body, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +57,9 @@ class App(Protocol):
     body_bytes: int
     """The largest body that is read."""
 
+    answers_together: bool
+    """Whether the answer to a request may wait for that to the next, if both requests came together."""
+
     def accepts(self, peer: tuple[str, int]) -> bool:
         """Return whether this peer may speak to us at all; a refused connection is closed at once."""
 
@@ -80,13 +73,14 @@ class App(Protocol):
         """Learn that the connection that waits for this reply is gone."""
 
 
-def parse_head(text: str) -> Head:
-    """Return the parts of a request's head.
+@lru_cache(maxsize=64)
+def parse_head(content: bytes) -> Head:
+    """Return the parts of a request's head; a client that asks the same again and again is read once.
 
     Raises:
-        ServiceError: it is not HTTP/1.1.
+        ServiceError: it is not HTTP/1.1, or the size of its body is not said as a number.
     """
-    first, *lines = text.split("\r\n")
+    first, *lines = content.decode("latin-1").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         raise ServiceError(400, "BadRequest", "This port speaks HTTP/1.1")
@@ -98,7 +92,16 @@ def parse_head(text: str) -> Head:
         if key in headers:
             raise ServiceError(400, "BadRequest", f"The header {key} is there twice")
         headers[key] = value.strip()
-    return Head(parts[0], path, query, headers)
+    return Head(parts[0], path, query, headers, _length(headers))
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    if "transfer-encoding" in headers:
+        raise ServiceError(411, "LengthRequired", "Send a Content-Length; chunks are not read here")
+    text = headers.get("content-length", "0")
+    if not text.isascii() or not text.isdigit():
+        raise ServiceError(400, "BadRequest", "Content-Length is not a number")
+    return int(text)
 
 
 def render(answer: Answer) -> bytes:
@@ -116,10 +119,13 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._most_bytes = HEAD_BYTES + app.body_bytes
         self._buffer = bytearray()
         self._head: Head | None = None
-        self._length = 0
         self._waiting = False
+        self._proceeding = False
+        self._answers = b""
+        """What is ready to be sent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close the connection at once unless its peer may speak to us."""
@@ -136,7 +142,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Serve what has arrived whole."""
         self._buffer += data
-        if len(self._buffer) > HEAD_BYTES + self._app.body_bytes:
+        if len(self._buffer) > self._most_bytes:
             self._refuse(ServiceError(413, "RequestTooLargeException", "The request is too large"))
             return
         self._proceed()
@@ -144,46 +150,55 @@ class Connection(asyncio.Protocol):
     def answer(self, answer: Answer) -> None:
         """Send the answer to the request that waits; nothing is sent to a client that has gone."""
         self._waiting = False
-        if self._transport.is_closing():
+        self._answers += render(answer)
+        if self._proceeding:
             return
-        self._transport.write(render(answer))
+        self._send()
         if self._buffer:
             asyncio.get_running_loop().call_soon(self._proceed)
 
+    def _send(self) -> None:
+        answers, self._answers = self._answers, b""
+        if answers and not self._transport.is_closing():
+            self._transport.write(answers)
+
     def _proceed(self) -> None:
+        self._proceeding = True
         try:
-            while not self._waiting and self._take_head() and len(self._buffer) >= self._length:
-                self._serve()
+            while not self._waiting and (head := self._take_head()) and len(self._buffer) >= head.length:
+                self._serve(head)
         except ServiceError as error:
             self._refuse(error)
+        finally:
+            self._proceeding = False
+        if not (self._waiting and self._app.answers_together):
+            self._send()
 
-    def _take_head(self) -> bool:
-        """Return whether a head is known, after reading it if it has arrived."""
+    def _take_head(self) -> Head | None:
+        """Return the head of the request that is next, if it has arrived."""
         if self._head is not None:
-            return True
+            return self._head
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > HEAD_BYTES:
                 raise ServiceError(431, "BadRequest", "The headers are too large")
-            return False
-        head = parse_head(self._buffer[:end].decode("latin-1"))
+            return None
+        head = parse_head(bytes(self._buffer[:end]))
         del self._buffer[: end + 4]
-        self._length = head.length
-        if self._length > self._app.body_bytes:
+        if head.length > self._app.body_bytes:
             raise ServiceError(
                 413, "RequestTooLargeException", f"Request must be smaller than {self._app.body_bytes} bytes"
             )
         self._app.admit(head)
         self._head = head
-        if head.headers.get("expect", "").lower() == "100-continue":
+        if "expect" in head.headers and head.headers["expect"].lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return True
+        return head
 
-    def _serve(self) -> None:
-        head, self._head = self._head, None
-        assert head is not None
-        request = Request(head, bytes(self._buffer[: self._length]))
-        del self._buffer[: self._length]
+    def _serve(self, head: Head) -> None:
+        self._head = None
+        request = Request(head, bytes(self._buffer[: head.length]))
+        del self._buffer[: head.length]
         self._waiting = True
         try:
             self._app.serve(request, self.answer)
@@ -193,6 +208,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: ServiceError) -> None:
         """Answer what cannot be read on from, and close."""
         self._buffer.clear()
+        self._send()
         if not self._transport.is_closing():
             self._transport.write(render(error.answer()))
             self._transport.close()

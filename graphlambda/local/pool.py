@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphlambda.local.records import Function
 
 WATCH_S = 0.005
-"""How often the memory of running environments is looked at."""
+"""How often the memory of running environments, and their time, is looked at."""
 
 ENVIRONMENTS_A_PARENT = 4
 """A parent is kept for this many environments: it holds what they share."""
@@ -114,7 +114,7 @@ class Pool:
             self._retire(environment)
         elif not environment.dead:
             self._idle[environment] = None
-        asyncio.get_running_loop().call_soon(self._freed)
+        self._freed()
 
     def ended(self, environment: Environment) -> None:
         """Forget an environment whose process is gone."""
@@ -194,9 +194,11 @@ class Pool:
         environment.end()
 
     def _watch(self) -> None:
-        """End what holds more memory than its function has, and come back while anything runs."""
+        """End what runs for too long or holds more memory than its function has; come back while anything runs."""
         self._watching = None
+        now_s = asyncio.get_running_loop().time()
         for environment, watched in list(self._running.items()):
+            environment.keep_time(now_s)
             if processes.LINUX and not environment.dead:
                 self._measure(environment, watched)
         if self._running:

@@ -49,6 +49,8 @@ class RuntimeApi:
     body_bytes = 1 << 40
     """Nothing is refused by the parser: `admit` must see what is too large."""
 
+    answers_together = True
+
     def __init__(self, host: Host, *, by_token: bool) -> None:
         self._host = host
         self._by_token = by_token

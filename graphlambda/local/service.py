@@ -44,6 +44,7 @@ class Service:
     """Everything behind the port."""
 
     body_bytes = limits.CONTROL_BYTES
+    answers_together = False
 
     def __init__(self, settings: LocalSettings, credentials: Credentials) -> None:
         self._settings = settings
@@ -152,7 +153,8 @@ class Service:
         self._in_loop(partial(reply, answer))
 
     def _drain_events(self) -> None:
-        self._events.drain()
+        if self._events:
+            self._loop.call_soon(self._events.drain)
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(action)

@@ -69,8 +69,9 @@ class LocalSettings:
     isolation: Literal["auto", "namespaces", "landlock", "plain"] = "auto"
     """A level, or the strongest that this machine allows."""
 
-    client: Literal["auto", "awslambdaric", "pure"] = "auto"
-    """Who speaks the Runtime API: AWS's own client, or ours where that cannot be installed."""
+    client: Literal["auto", "awslambdaric", "pipelined", "pure"] = "auto"
+    """Who speaks the Runtime API: AWS's own client, all of it or upon a faster HTTP of ours (the default), or ours where
+    that cannot be installed."""
 
     most_bytes: int = 5_000_000_000
     """Unzipped code that a service takes over from those before it; what was used least recently is deleted."""
@@ -83,8 +84,8 @@ class LocalSettings:
             raise ConfigError(f"concurrency is {self.concurrency}; at least 1 invocation must be allowed")
         if self.isolation not in {"auto", *LEVELS}:
             raise ConfigError(f"isolation is {self.isolation!r}; it is auto or one of {', '.join(LEVELS)}")
-        if self.client not in {"auto", "awslambdaric", "pure"}:
-            raise ConfigError(f"client is {self.client!r}; it is auto, awslambdaric or pure")
+        if self.client not in {"auto", "awslambdaric", "pipelined", "pure"}:
+            raise ConfigError(f"client is {self.client!r}; it is auto, awslambdaric, pipelined or pure")
         if self.environments < self.concurrency:
             object.__setattr__(self, "environments", self.concurrency)
 
@@ -110,7 +111,7 @@ class Description:
     """Whether functions see their visible paths only."""
 
     client: str
-    """`awslambdaric` or `pure`."""
+    """`awslambdaric`, `pipelined` or `pure`."""
 
     python: str
     architecture: str

@@ -113,19 +113,30 @@ def _signature(claim: _Claim, stamp: str, request: Request, secret: str) -> str:
 def _canonical(claim: _Claim, request: Request) -> str:
     """Return the canonical request; a path is encoded once more than it was sent, as for all but S3."""
     head = request.head
-    pairs = sorted(part.partition("=")[::2] for part in head.query.split("&") if part)
-    query = "&".join(f"{name}={value}" for name, value in pairs)
-    headers = "".join(f"{name}:{' '.join(head.headers.get(name, '').split())}\n" for name in claim.signed)
+    values = [head.headers.get(name, "") for name in claim.signed]
+    if any("  " in value for value in values):
+        values = [" ".join(value.split()) for value in values]
+    headers = [f"{name}:{value}\n" for name, value in zip(claim.signed, values, strict=True)]
     return "\n".join(
         (
             head.method,
-            quote(head.path, safe="/~"),
-            query,
-            headers,
+            _encoded(head.path),
+            _sorted(head.query) if head.query else "",
+            "".join(headers),
             ";".join(claim.signed),
             hashlib.sha256(request.body).hexdigest(),
         ),
     )
+
+
+@lru_cache(maxsize=256)
+def _encoded(path: str) -> str:
+    return quote(path, safe="/~")
+
+
+def _sorted(query: str) -> str:
+    pairs = sorted(part.partition("=")[::2] for part in query.split("&") if part)
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 @lru_cache(maxsize=8)

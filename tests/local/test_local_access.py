@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import re
+import socket
 import stat
 import time
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,33 @@ def send(account: Account, headers: dict[str, str], path: str = PATH) -> tuple[i
     answer = connection.getresponse()
     connection.close()
     return answer.status, answer.getheader("x-amzn-ErrorType", "")
+
+
+def test_requests_that_come_together_are_answered_in_order(account: Account) -> None:
+    endpoint, credentials = account.service.endpoint, account.service.credentials
+    text = b""
+    for path in (PATH, "/2015-03-31/functions/nothing-of-this-name"):
+        headers = sign(
+            "GET",
+            endpoint + path,
+            {},
+            b"",
+            access_key=credentials.access_key,
+            secret_key=credentials.secret_key,
+            token=None,
+            region="us-east-1",
+            service="lambda",
+            now=time.time(),
+        )
+        host = {"Host": urlsplit(endpoint).netloc}
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (host | headers).items())]
+        text += "\r\n".join([*lines, "", ""]).encode()
+    address = urlsplit(endpoint)
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), 5) as connection:
+        connection.sendall(text + b"nonsense\r\n\r\n")
+        with connection.makefile("rb") as stream:
+            heard = stream.read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", heard) == [b"200", b"404", b"400"]
 
 
 def test_our_own_signature_is_taken_for_any_region(account: Account) -> None:

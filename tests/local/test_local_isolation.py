@@ -184,14 +184,15 @@ def test_an_identity_reaches_functions_and_no_file(opened: Callable[..., Account
     assert not [path for path in files if b"session-of-a-test" in path.read_bytes()]
 
 
-def test_the_pure_client_answers_like_awss(opened: Callable[..., Account]) -> None:
+def test_all_clients_answer_like_awss(opened: Callable[..., Account]) -> None:
     source = (
         "def handle(event, context):\n"
         "    if event == 'fail': raise ValueError('so')\n"
         "    return [event, context.function_name, context.get_remaining_time_in_millis() > 0]\n"
     )
-    accounts = [opened(client=client, concurrency=2) for client in ("pure", "awslambdaric")]
-    names = [accounts[0].make(source, FunctionName="one")] * 2
+    clients = ["pure", "awslambdaric", "pipelined"]
+    accounts = [opened(client=client, concurrency=2) for client in clients]
+    names = [accounts[0].make(source, FunctionName="one")] * 3
     broken = accounts[0].make("import nothing_like_it", FunctionName="broken")
     seen = [
         [
@@ -202,8 +203,8 @@ def test_the_pure_client_answers_like_awss(opened: Callable[..., Account]) -> No
         ]
         for account, name in zip(accounts, names, strict=True)
     ]
-    assert [account.service.describe().client for account in accounts] == ["pure", "awslambdaric"]
-    assert seen[0] == seen[1]
+    assert [account.service.describe().client for account in accounts] == clients
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_the_pure_clients_port_asks_for_its_token(opened: Callable[..., Account]) -> None:
