@@ -27,7 +27,7 @@ from benchmarks.synthetic import chains, independent, reduction
 from benchmarks.text import verdict
 from graphlambda.runtime.frame import encode
 from graphlambda.runtime.wire import INLINE_BATCH, VERSION, context
-from graphlambda.scheduler import Limits, run
+from graphlambda.scheduler import Limits, begin
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import Credentials, HttpInvoker
 from graphlambda.store import FileStore
@@ -133,10 +133,10 @@ def _run(program: Program, to: Stub, **limits: Any) -> dict[str, float]:
     functions = {table.operation.id: table.operation.name for table in program.tables}
     with tempfile.TemporaryDirectory() as folder:
         begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
-        done = run(
+        done = begin(
             program, functions, invoker=invoker, store=FileStore(Path(folder)), run=secrets.token_hex(16),
             key=secrets.token_bytes(32), limits=bounds,
-        )  # fmt: skip
+        ).result()  # fmt: skip
         seconds, cpu_s = time.perf_counter() - begun_s, time.process_time() - begun_cpu_s
     if done.values != list(program.outputs):
         raise AssertionError(f"the stub answers with ids of tasks, but these values came: {done.values}")

@@ -5,6 +5,8 @@ In: collections. Out: their results. `import graphlambda` registers the schedule
 
 from graphlambda.api import (
     Program,
+    RunHandle,
+    WaitingRun,
     compile,  # noqa: A004  (the verb's name)
     compute,
     deploy,
@@ -12,7 +14,10 @@ from graphlambda.api import (
     last_summary,
     load_program,
     persist,
+    resume,
     run,
+    runs,
+    submit,
 )
 from graphlambda.deployer import Deployment
 
@@ -20,6 +25,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Deployment",
     "Program",
+    "RunHandle",
+    "WaitingRun",
     "compile",
     "compute",
     "deploy",
@@ -27,5 +34,8 @@ __all__ = [
     "last_summary",
     "load_program",
     "persist",
+    "resume",
     "run",
+    "runs",
+    "submit",
 ]

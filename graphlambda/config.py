@@ -241,6 +241,9 @@ class Config:
     """Whether tasks may run twice where a reply is lost: True, at once; False, never, the run ends instead; None: once the
     attempt before is known to be over. What is known to be pure may always."""
 
+    deadline_s: int | None = field(default=None, metadata=_by(_whole(1, 10_000_000, "seconds")))
+    """Longest that one run may take; then it is cancelled."""
+
     progress: bool | None = field(default=None, metadata=_by(_switch))
     """Whether to draw; None: in a terminal or notebook only."""
 

@@ -219,7 +219,17 @@ class RunLostError(RunError):
 
 
 class NoSuchRunError(RunError):
-    """There is nothing of that run to go on with: it came to its end, never began, or is of another machine."""
+    """There is nothing of that run to go on with."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        return (
+            f"there is nothing of run {self.run} to go on with: it has ended, had not begun, or lies in another folder "
+            "(`state_dir=`)"
+        )
 
 
 class ResumeWarning(UserWarning):

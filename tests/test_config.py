@@ -52,6 +52,7 @@ VARIABLES = {
     "GRAPHLAMBDA_CONCURRENCY": ("1000", 1000),
     "GRAPHLAMBDA_BATCH": ("1", 1),
     "GRAPHLAMBDA_INLINE_BYTES": ("0", 0),
+    "GRAPHLAMBDA_DEADLINE_S": ("3600", 3600),
     "GRAPHLAMBDA_STORE_MB": ("100", 100),
     "GRAPHLAMBDA_STORE": ("rediss://:secret@host", "rediss://:secret@host"),
     "GRAPHLAMBDA_IDEMPOTENT": ("yes", True),
@@ -239,3 +240,8 @@ def test_a_config_cannot_be_changed() -> None:
 def test_without_arguments_the_processes_own_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHLAMBDA_MEMORY_MB", "1769")
     assert load().memory_mb == 1769
+
+
+def test_settings_are_read_again_as_they_were() -> None:
+    config = load({}, HOME | {name: text for name, (text, _value) in VARIABLES.items()})
+    assert load({field.name: getattr(config, field.name) for field in fields(Config)}, HOME) == config

@@ -10,12 +10,19 @@ from graphlambda.api.calls import (
     get,
     last_summary,
     persist,
+    resume,
     run,
+    runs,
+    submit,
 )
+from graphlambda.api.durability import WaitingRun
+from graphlambda.api.handles import RunHandle
 from graphlambda.api.program import Program, load_program
 
 __all__ = [
     "Program",
+    "RunHandle",
+    "WaitingRun",
     "compile",
     "compute",
     "deploy",
@@ -23,5 +30,8 @@ __all__ = [
     "last_summary",
     "load_program",
     "persist",
+    "resume",
     "run",
+    "runs",
+    "submit",
 ]

@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
-from graphlambda.api import building, work
+from graphlambda.api import building, durability, work
+from graphlambda.api.handles import RunHandle
 from graphlambda.api.leaving import leave, refuse_secrets
 from graphlambda.api.program import Program
 from graphlambda.api.session import Session, session_of
@@ -25,6 +26,8 @@ from graphlambda.store.leases import Lease
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphlambda.api.durability import WaitingRun
+    from graphlambda.api.handles import Begun
     from graphlambda.compiler.program import Kept
     from graphlambda.deployer import Deployment
     from graphlambda.report import Display, Summary
@@ -97,6 +100,44 @@ def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tupl
     return tuple(program.finish(_values(program, session, deployment)))
 
 
+def submit(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> RunHandle:
+    """Compute collections in the background; the handle's `result` is what `compute` would return.
+
+    Raises:
+        RefusedError: the graph asks for what could not be right on Lambda. Whatever comes later, `result` raises.
+    """
+    config = settings.load(flags)
+    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    leave(program, config)
+    run = work.Terms().run
+
+    def working(begun: Begun) -> tuple[Any, ...]:
+        terms = work.Terms(run=run, begun=begun)
+        return tuple(program.finish(_values(program, session_of(config), terms=terms)))
+
+    return RunHandle(run, working)
+
+
+def resume(run: str, **flags: Any) -> tuple[Any, ...]:
+    """Go on with a run whose client died, or that failed; return what its `compute` would have, persisted or not.
+
+    What is committed does not run again. The run's settings hold, but for those given here.
+
+    Raises:
+        NoSuchRunError: there is nothing of it to go on with.
+        RunHeldError: another client goes on with it.
+        AuthenticationError: what lies in its folder is damaged, or was written with another root key.
+    """
+    program, saved = durability.read(run, settings.load(flags))
+    session = _session(program, settings.load({**saved.flags, **flags}))
+    return tuple(program.finish(_values(program, session, terms=work.Terms(run=run, resumed=saved))))
+
+
+def runs(**flags: Any) -> list[WaitingRun]:
+    """Return the runs that can be gone on with, the latest first, and those that somebody goes on with now."""
+    return durability.waiting(settings.load(flags))
+
+
 def last_summary() -> Summary | None:
     """Return the numbers of this process's latest run; None before the first."""
     return _last[-1] if _last else None
@@ -113,11 +154,12 @@ def _values(
     session: Session,
     deployment: Deployment | None = None,
     *,
-    keep: bool = False,
+    terms: work.Terms | None = None,
     graph: Any = None,
     callbacks: Any = None,
 ) -> list[Any]:
     """Deploy unless that is done, run, report, and tell Dask's callbacks; return the outputs, nested."""
+    terms = terms or work.Terms()
     if not program.outputs:
         return []
     with (
@@ -125,8 +167,9 @@ def _values(
         work.display_of(session) as display,
     ):
         deployment = deployment or _deployed(program, session, display)
-        listener = progress_of(told) if told else None
-        done = work.ran(program, deployment, session, display, keep=keep, told=listener)
+        if told:
+            terms = replace(terms, told=(progress_of(told),))
+        done = work.ran(program, deployment, session, display, terms)
     _report(done.summary, session)
     return done.values
 
@@ -146,7 +189,7 @@ def _persisted(collections: Sequence[Any], *, optimize_graph: bool = True, **fla
     program = compile_collections(list(collections), optimize_graph=optimize_graph)
     session = _session(program, config)
     leases: dict[str, Lease] = {}
-    values = _values(program, session, keep=True)
+    values = _values(program, session, terms=work.Terms(keep=True))
     kept = [
         _leased(part, session, leases, program, meta_of(collection))
         for part, collection in zip(values, collections, strict=True)

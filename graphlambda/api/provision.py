@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphlambda.api.building import functions_of, learn_module
@@ -16,6 +17,8 @@ from graphlambda.compiler import called_operations
 from graphlambda.deployer.apply import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphlambda.api.session import Session
     from graphlambda.compiler import Program
     from graphlambda.deployer import Deployment, Settings
@@ -33,12 +36,22 @@ class Provisioning:
     def __init__(self, program: Program, deployment: Deployment, session: Session) -> None:
         self._operations = {operation.id: operation for operation in called_operations(program)}
         self._settings = dict.fromkeys(deployment.functions.values(), deployment.settings)
+        self._first = deployment.settings
         self._session = session
         self._grown: Counter[str] = Counter()
 
     def memory_mb(self, function: str) -> int:
         """Return the memory of a function of this run."""
         return self._settings[function].memory_mb
+
+    async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
+        """Take over the twins, by operation id, that an earlier client of the run made; return those that exist."""
+        describe = partial(self._session.cloud.describe, functions=functions.values())
+        found = (await asyncio.to_thread(describe)).functions
+        for name, function in found.items():
+            memory_mb = function.configuration.memory_mb
+            self._settings[name] = replace(self._first, memory_mb=memory_mb)
+        return {operation: name for operation, name in functions.items() if name in found}
 
     async def larger(self, operation: str, function: str) -> str | None:
         """Return a twin with twice the memory; None where a function can have no more."""

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.api.surroundings import Surroundings, aws_identity
 from graphlambda.config import AWS, Config
@@ -138,6 +139,7 @@ def _opened(config: Config) -> Session:
     )  # before anything below it makes it for all to see
     root = root_of(config)
     found = opened(config)
+    folders_of(config).sweep(RESUMABLE_S)
     return _at_url(config, found, root) if config.endpoint else _at_home(config, found, root)
 
 

@@ -6,37 +6,65 @@ In: a program, a deployment, a session. Out: values and a summary. Must not deci
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.api.durability import Saved, durable, flags_of, folders_of
 from graphlambda.api.provision import Provisioning
 from graphlambda.compiler import called_operations
 from graphlambda.compiler.code import locate
 from graphlambda.compiler.constants import dumps
 from graphlambda.compiler.read import process_state
 from graphlambda.config import time_zone
+from graphlambda.errors import RunHeldError, RunLostError
 from graphlambda.packager import this_target
 from graphlambda.report import Display, Output, Summary, Tally
 from graphlambda.report.display import painter_for
-from graphlambda.scheduler import Limits, run
+from graphlambda.report.left import Left
+from graphlambda.scheduler import Limits, begin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from graphlambda.api.session import Session
     from graphlambda.compiler import Program
     from graphlambda.deployer import Deployment
+    from graphlambda.scheduler import Run
     from graphlambda.scheduler.events import Event
+    from graphlambda.scheduler.thread import Going
 
 
 _OF_ROOM = 0.8
 """How much of a store's room one run may take: others write there, too."""
 
-_BATCH_S = 1.0
-"""What the tasks of a batch may take together; never more than half of the function's timeout."""
-
 _LATE_S = 30.0
 """How much later than a function's own timeout an answer may come."""
+
+
+def _nobody(_going: Going[Run]) -> None:
+    """Tell nobody that a run has begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How one run is to go, beside its program and settings."""
+
+    run: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Its id."""
+
+    keep: bool = False
+    """Whether its outputs stay in the store."""
+
+    told: tuple[Callable[[Event], None], ...] = ()
+    """More listeners."""
+
+    begun: Callable[[Going[Run]], None] = _nobody
+    """Is told when the run begins."""
+
+    resumed: Saved | None = None
+    """What its first client saved, where it is gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +82,62 @@ def ran(
     deployment: Deployment,
     session: Session,
     display: Display,
-    *,
-    keep: bool = False,
-    told: Callable[[Event], None] | None = None,
+    terms: Terms | None = None,
 ) -> Ran:
     """Run a program on its functions.
 
     Raises:
         RunError: it did not end with all its values; or the user's own exception.
     """
+    terms = terms or Terms()
     provisioning = Provisioning(program, deployment, session)
     tally = _tally(program, deployment, provisioning.memory_mb)
-    number = secrets.token_hex(16)
-    with session.shown(program):
-        result = run(
+    left = Left(provisioning.memory_mb, session.config.timeout_s, this_target().architecture)
+    saved = _saved(program, deployment, session, terms)
+    with session.shown(program), _explained(terms.run, session, left):
+        going = begin(
             program,
             deployment.functions,
             invoker=session.invoker(),
             store=session.store,
-            run=number,
-            key=session.key_of(number),
+            run=terms.run,
+            key=session.key_of(terms.run),
             keys_of=session.key_of,
-            listeners=[tally, display, Output(), *([told] if told else [])],
+            listeners=[tally, display, Output(), left, *terms.told],
             limits=_limits(session),
-            settings=process_state(time_zone()),
+            settings=saved.state,
             locate=locate,
             dumps=dumps,
             provisioner=provisioning,
-            keep=keep,
+            keep=terms.keep,
+            durable=durable(terms.run, program, saved, session.config, resumed=terms.resumed is not None),
         )
+        terms.begun(going)
+        result = going.result()
     return Ran(result.values, tally.summary())
+
+
+def _saved(program: Program, deployment: Deployment, session: Session, terms: Terms) -> Saved:
+    return terms.resumed or Saved(
+        functions=deployment.functions,
+        flags=flags_of(session.config),
+        state=process_state(time_zone()),
+        tasks=program.task_count,
+        started_s=time.time(),
+    )
+
+
+@contextmanager
+def _explained(run: str, session: Session, left: Left) -> Iterator[None]:
+    """Say of whatever ends a run what it leaves: work that can be gone on with, and invocations that go on."""
+    try:
+        yield
+    except BaseException as error:
+        if session.local is None and (told := left.told(time.time())):
+            error.add_note(told)
+        if folders_of(session.config).of(run).names() and not isinstance(error, RunLostError | RunHeldError):
+            error.add_note(f"what was done is kept for a day: go on with graphlambda.resume({run!r})")
+        raise
 
 
 def _tally(program: Program, deployment: Deployment, memory_mb: Callable[[str], int]) -> Tally:
@@ -97,8 +151,8 @@ def _limits(session: Session) -> Limits:
     return Limits(
         concurrency=session.concurrency,
         batch=config.batch,
-        batch_s=min(_BATCH_S, config.timeout_s / 2),
         inline_bytes=config.inline_bytes,
+        deadline_s=session.config.deadline_s,
         store_bytes=_store_bytes(session),
         idempotent=config.idempotent,
         function_timeout_s=config.timeout_s,

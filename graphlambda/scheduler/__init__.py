@@ -7,7 +7,8 @@ on the way. Must not know how a function was built or where it runs.
 the two directions of the wire; `execution` joins them on one event loop; `loop` is one run from end to end.
 """
 
+from graphlambda.scheduler.keeper import Durable
 from graphlambda.scheduler.limits import Limits
-from graphlambda.scheduler.loop import Run, execute, run
+from graphlambda.scheduler.loop import Run, begin, execute
 
-__all__ = ["Limits", "Run", "execute", "run"]
+__all__ = ["Durable", "Limits", "Run", "begin", "execute"]

@@ -170,7 +170,7 @@ class Keeper:
 
     async def end(self, end: End) -> None:
         """Stop. The folder of a run that failed waits for whoever goes on with it; that of a lost one is another's."""
-        self._stopped = True
+        self._stopped = end is not End.FAILED
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
@@ -294,16 +294,20 @@ def saved(folder: Folder, name: str, key: bytes) -> Any:
     """
     found = folder.read(name)
     if found is None:
-        raise NoSuchRunError(
-            f"there is nothing of run {folder.run} to resume: it ended, had not begun, or its folder is another one "
-            "(`state_dir=`)"
-        )
+        raise NoSuchRunError(folder.run)
     try:
         return decode(found.content, key=key, context=context(folder.run, name))
     except FrameError as error:
         raise AuthenticationError(
             f"{error}, or written with another root key. Nothing was un-pickled"
         ) from error
+
+
+def journal(folder: Folder, key: bytes) -> Iterator[Record]:
+    """Yield what a run has done, as far as it is written."""
+    names = [name for name in folder.names() if name.startswith(_SEGMENT)]
+    segments = (found.content for name in names if (found := folder.read(name)))
+    return records_of(segments, run=folder.run, key=key)
 
 
 def _name(number: int) -> str:

@@ -36,7 +36,7 @@ from graphlambda.scheduler.results import download
 from graphlambda.scheduler.results import keep as keep_outputs
 from graphlambda.scheduler.state import RunState
 from graphlambda.scheduler.telling import Teller
-from graphlambda.scheduler.thread import run_on_loop
+from graphlambda.scheduler.thread import begin_on_loop
 from graphlambda.scheduler.tools import Tools
 from graphlambda.scheduler.values import Place, Values, refuse_foreign
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Durable
     from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.scheduler.thread import Going
     from graphlambda.store.base import Store
 
 P = ParamSpec("P")
@@ -124,18 +125,19 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
             return Run(id=run, values=await _lived(tools, functions, settings, free_bytes, keep=keep))
 
 
-def _waiting(coroutine: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Return a function that runs a coroutine function on this process's loop and waits for it."""
+def _beginning(coroutine: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Going[T]]:
+    """Return a function that begins a coroutine function on this process's loop."""
 
     @wraps(coroutine)
-    def call(*args: P.args, **keywords: P.kwargs) -> T:
-        return run_on_loop(coroutine(*args, **keywords))
+    def call(*args: P.args, **keywords: P.kwargs) -> Going[T]:
+        return begin_on_loop(coroutine(*args, **keywords))
 
     return call
 
 
-run = _waiting(execute)
-"""`execute`, from any thread. Ctrl-C cancels the run, waits until its connections and values are dropped, and is raised."""
+begin = _beginning(execute)
+"""`execute`, from any thread. Ctrl-C in the thread that waits for its `result` cancels the run, waits until its
+connections and values are dropped, and is raised."""
 
 
 async def _lived(
@@ -186,7 +188,8 @@ async def _begun(
     batches = keeper.segments * BATCHES_A_SEGMENT
     requests = Requests(program, state, place, values, settings, keep=keep, batches=batches)
     await place.call(partial(place.store.touch, place.run), "beginning the run")
-    return Execution(tools, state, requests, {**functions, **past.functions}, past), requests
+    twins = await tools.provisioner.adopt(past.functions) if past.functions else {}
+    return Execution(tools, state, requests, {**functions, **twins}, past), requests
 
 
 async def _downloaded(execution: Execution, tools: Tools, free_bytes: Callable[[], int]) -> list[Any]:

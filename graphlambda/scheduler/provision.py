@@ -6,11 +6,17 @@ deploys; without the right to create functions there is none.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Provisioner(Protocol):
     """Makes twins of functions."""
+
+    async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
+        """Take over the twins, by operation id, that an earlier client of the run made; return those that exist."""
 
     async def larger(self, operation: str, function: str) -> str | None:
         """Return a function of the same operation with more memory; None where there can be none."""
@@ -21,6 +27,10 @@ class Provisioner(Protocol):
 
 class NoProvisioner:
     """Makes nothing: what is deployed has to do."""
+
+    async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
+        """Take them all over."""
+        return functions
 
     async def larger(self, operation: str, function: str) -> str | None:  # noqa: ARG002  (the protocol's)
         """There is none."""

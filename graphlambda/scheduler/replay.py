@@ -55,6 +55,17 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
     return past
 
 
+def count_done(records: Iterable[Record]) -> int:
+    """Return how many tasks a journal tells are done."""
+    done: set[int] = set()
+    for record in records:
+        if record.kind in {Kind.COMMITTED, Kind.STORED, Kind.UNSENT}:
+            done.add(record.subject)
+        elif record.kind == Kind.LOST:
+            done.difference_update(lost_in(record))
+    return len(done)
+
+
 def _start_all(state: RunState, started: set[int]) -> None:
     """Start whatever is ready: what is committed next was running."""
     while (table := state.next_table()) is not None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from graphlambda.errors import RunCancelledError
 
@@ -23,6 +23,36 @@ CANCEL_TIMEOUT_S = 10.0
 """How long a cancelled coroutine may take to drop its connections and its values."""
 
 
+class Going(Generic[T]):
+    """A coroutine that runs on a loop, as other threads see it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._future: Future[T] = Future()
+        self._started: list[asyncio.Task[T]] = []
+        loop.call_soon_threadsafe(_start, loop, coroutine, self._started, self._future)
+
+    def result(self) -> T:
+        """Wait for the coroutine's end and return its result.
+
+        Ctrl-C in the waiting thread cancels the coroutine, lets it clean up, and is raised.
+
+        Raises:
+            RunCancelledError: somebody else cancelled the coroutine.
+        """
+        try:
+            return self._future.result()
+        except BaseException:
+            if not self._future.done():  # it is this thread that was interrupted
+                self.cancel()
+                wait([self._future], timeout=CANCEL_TIMEOUT_S)
+            raise
+
+    def cancel(self) -> None:
+        """Cancel the coroutine, which cleans up before it ends; one that has ended is passed over."""
+        self._loop.call_soon_threadsafe(_cancel, self._started)
+
+
 class LoopThread:
     """An event loop in a daemon thread."""
 
@@ -32,29 +62,16 @@ class LoopThread:
         self._thread: threading.Thread | None = None
         self._inherited: list[object] = []  # never closed: the parent waits on the same epoll object
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and return its result.
-
-        Ctrl-C in the waiting thread cancels the coroutine, lets it clean up, and is raised.
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Going[T]:
+        """Run a coroutine on the loop.
 
         Raises:
             RuntimeError: called from the loop's own thread, which would wait for itself.
-            RunCancelledError: somebody else cancelled the coroutine.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("a listener or a coroutine of a run cannot wait for another run")
-        loop = self._started()
-        future: Future[T] = Future()
-        started: list[asyncio.Task[T]] = []
-        loop.call_soon_threadsafe(_start, loop, coroutine, started, future)
-        try:
-            return future.result()
-        except BaseException:
-            if not future.done():  # it is this thread that was interrupted
-                loop.call_soon_threadsafe(_cancel, started)
-                wait([future], timeout=CANCEL_TIMEOUT_S)
-            raise
+        return Going(self._started(), coroutine)
 
     def forget(self) -> None:
         """Give up the loop of a parent process: its thread did not survive the fork."""
@@ -110,6 +127,6 @@ _OF_PROCESS = LoopThread()
 os.register_at_fork(after_in_child=_OF_PROCESS.forget)
 
 
-def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on this process's loop; see `LoopThread.run`."""
-    return _OF_PROCESS.run(coroutine)
+def begin_on_loop(coroutine: Coroutine[Any, Any, T]) -> Going[T]:
+    """Run a coroutine on this process's loop; see `LoopThread.begin`."""
+    return _OF_PROCESS.begin(coroutine)

@@ -160,11 +160,11 @@ def lost(folder: Folder) -> RunLostError:
     return RunLostError(f"run {folder.run} was {by}: this client stopped, and touched nothing of it since")
 
 
-def holder(folder: Folder, now_s: float) -> Owner | None:
+def holder(folder: Folder, clock: Callable[[], float] = time.time) -> Owner | None:
     """Return the client that goes on with a run at this moment; None where nobody does."""
     found = folder.read(LEASE)
     lease = None if found is None else Lease.of(found.content, folder.run)
-    return lease.owner if lease is not None and lease.holds(now_s) else None
+    return lease.owner if lease is not None and lease.holds(clock()) else None
 
 
 def _held(run: str, lease: Lease) -> RunHeldError:

@@ -89,6 +89,10 @@ def subject_of(
 class Twins:
     """A `Provisioner` that makes a function with more memory once, then has no more to give."""
 
+    async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
+        """Take them all over."""
+        return functions
+
     async def larger(self, operation: str, function: str) -> str | None:  # noqa: ARG002  (the protocol's)
         """Return the larger twin."""
         return None if function.endswith("+") else f"{function}+"

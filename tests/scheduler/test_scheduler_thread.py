@@ -8,12 +8,21 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
 from graphlambda.errors import RunCancelledError
-from graphlambda.scheduler.thread import LoopThread, run_on_loop
+from graphlambda.scheduler.thread import LoopThread, begin_on_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+
+
+def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    return begin_on_loop(coroutine).result()
 
 
 async def name_of_thread() -> str:
@@ -100,13 +109,13 @@ def test_a_forked_child_gets_a_loop_of_its_own() -> None:
 
 def test_a_loop_whose_thread_has_ended_is_made_again() -> None:
     own = LoopThread()
-    own.run(name_of_thread())
+    own.begin(name_of_thread()).result()
 
     async def stop() -> None:
         asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
 
-    own.run(stop())
+    own.begin(stop()).result()
     for thread in threading.enumerate():
         if thread is own._thread:
             thread.join(10)
-    assert own.run(name_of_thread()) == "graphlambda"
+    assert own.begin(name_of_thread()).result() == "graphlambda"

@@ -22,7 +22,7 @@ import graphlambda
 from graphlambda.api import session as sessions
 from graphlambda.config import load
 from graphlambda.errors import MissingModuleError, OutOfMemoryError, ResultTooLargeError, TimedOutError
-from graphlambda.scheduler import Limits, run
+from graphlambda.scheduler import Limits, begin
 from graphlambda.testing.stores import CountingStore
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def test_a_result_that_does_not_fit_is_refused_before_it_is_downloaded() -> None
     session = sessions.session_of(load({}))
     store, number = CountingStore(session.store), os.urandom(16).hex()
     with pytest.raises(ResultTooLargeError, match=r"8,00\d,\d{3} bytes in 4 values.*`to_zarr`.*`persist`"):
-        run(
+        begin(
             program,
             deployment.functions,
             invoker=session.invoker(),
@@ -235,7 +235,7 @@ def test_a_result_that_does_not_fit_is_refused_before_it_is_downloaded() -> None
             key=session.key_of(number),
             limits=Limits(concurrency=2),
             free_bytes=lambda: 1_000_000,
-        )
+        ).result()
     assert store.calls["get"] == 0
     assert number not in session.store.runs()
 
@@ -254,7 +254,7 @@ def test_without_more_to_give_the_error_names_the_setting_for_memory() -> None:
     deployment = graphlambda.deploy(program, memory_mb=256)
     session = sessions.session_of(load({}))
     with pytest.raises(OutOfMemoryError, match=r"`memory_mb=`"):
-        run(
+        begin(
             program,
             deployment.functions,
             invoker=session.invoker(),
@@ -262,7 +262,7 @@ def test_without_more_to_give_the_error_names_the_setting_for_memory() -> None:
             run=os.urandom(16).hex(),
             key=os.urandom(32),
             limits=Limits(concurrency=2),
-        )
+        ).result()
 
 
 def test_a_task_that_takes_too_long_says_so_and_names_the_setting() -> None:

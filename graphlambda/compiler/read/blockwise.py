@@ -57,7 +57,9 @@ class PerBlock(Sequence[Any]):
         return parse_input(literal)
 
     def __reduce__(self) -> Any:
-        return list, (list(self),)
+        return list, (
+            [self[row] for row in range(len(self))],
+        )  # no row is out of range, so iterating never ends
 
 
 def shape_of(layer: Blockwise) -> tuple[int, ...]:

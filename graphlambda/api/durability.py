@@ -1,0 +1,134 @@
+"""What a session leaves in a run's folder so that another can go on with the run, and what it finds there.
+
+In: a configuration, a run. Out: a `Durable` for the scheduler, what was saved, the runs that wait. Must not run anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.config import Config
+from graphlambda.errors import NoSuchRunError
+from graphlambda.scheduler import Durable
+from graphlambda.scheduler.keeper import PROGRAM, journal, saved
+from graphlambda.scheduler.replay import count_done
+from graphlambda.store.claims import holder, take, this_client
+from graphlambda.store.folders import DiskFolders
+from graphlambda.store.keys import derive, root_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphlambda.compiler import Program
+    from graphlambda.store.claims import Claim
+    from graphlambda.store.folders import Folder
+
+RESUMABLE_S = 86_400.0
+"""How long a folder waits for whoever goes on with its run."""
+
+_TERMS = "functions"
+_OF_THE_CLIENT = frozenset({"cache_dir", "state_dir", "progress"})
+"""Settings that are a client's own; all others stay with the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What was saved of a run beside its program."""
+
+    functions: Mapping[str, str]
+    """By operation id, for whoever looks into the folder: whoever resumes has them deployed again, which makes none."""
+
+    flags: Mapping[str, Any]
+    """The settings, as keywords."""
+
+    state: Mapping[str, Any]
+    """Process state that functions are given."""
+
+    tasks: int
+    started_s: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRun:
+    """A run that somebody can go on with, or goes on with now."""
+
+    id: str
+    started_s: float
+    """Seconds since the epoch."""
+
+    done: int
+    """Committed tasks."""
+
+    tasks: int
+    holder: str
+    """The client that goes on with it; empty where nobody does."""
+
+
+def folders_of(config: Config) -> DiskFolders:
+    """Return the folders of this user's runs."""
+    return DiskFolders(config.state_dir / "runs")
+
+
+def flags_of(config: Config) -> dict[str, Any]:
+    """Return a run's settings as keywords."""
+    return {
+        each.name: getattr(config, each.name) for each in fields(Config) if each.name not in _OF_THE_CLIENT
+    }
+
+
+def durable(run: str, program: Program, terms: Saved, config: Config, *, resumed: bool) -> Durable:
+    """Return what makes a run durable; one that is resumed is claimed.
+
+    Raises:
+        RunHeldError, NoSuchRunError: a run cannot be resumed.
+    """
+    folder = folders_of(config).of(run)
+    claim = _claimed(folder) if resumed else None
+    return Durable(folder=folder, key=_key(config, run), saved={PROGRAM: program, _TERMS: terms}, claim=claim)
+
+
+def read(run: str, config: Config) -> tuple[Program, Saved]:
+    """Return what was saved of a run.
+
+    Raises:
+        NoSuchRunError: there is nothing.
+        AuthenticationError: it is damaged, or was saved with another root key.
+    """
+    folder, key = folders_of(config).of(run), _key(config, run)
+    return saved(folder, PROGRAM, key), saved(folder, _TERMS, key)
+
+
+def waiting(config: Config) -> list[WaitingRun]:
+    """Return the runs that have a folder, the latest first."""
+    folders = folders_of(config)
+    found = [_waiting(folders.of(run), config) for run in folders.runs()]
+    return sorted((each for each in found if each), key=lambda each: -each.started_s)
+
+
+def _waiting(folder: Folder, config: Config) -> WaitingRun | None:
+    key = _key(config, folder.run)
+    try:
+        terms: Saved = saved(folder, _TERMS, key)
+    except NoSuchRunError:  # it ended meanwhile, or is about to begin
+        return None
+    return WaitingRun(
+        id=folder.run,
+        started_s=terms.started_s,
+        done=count_done(journal(folder, key)),
+        tasks=terms.tasks,
+        holder=str(holder(folder) or ""),
+    )
+
+
+def _claimed(folder: Folder) -> Claim:
+    if not folder.names():
+        raise NoSuchRunError(folder.run)
+    return take(folder, this_client())
+
+
+def _key(config: Config, run: str) -> bytes:
+    return derive(
+        root_key(config.state_dir / "root.key"), f"folder of {run}"
+    )  # no run's own: ids have no spaces
