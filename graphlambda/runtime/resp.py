@@ -56,6 +56,7 @@ class Address:
         self.host: str = spec.get("host", "")
         self.port: int = spec.get("port", 0)
         self.tls: bool = spec.get("tls", False)
+        self.wait_s: float = spec.get("wait_s", WAIT_S)
         self._spec = spec
 
     def __str__(self) -> str:
@@ -96,6 +97,7 @@ class Connection:
         self._socket = _connected(address)
         self._write_all = _write_all_tls if address.tls else _write_all
         self._wait = 0 if address.tls else socket.MSG_WAITALL
+        self._wait_s = address.wait_s
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._at = self._end = 0
@@ -115,7 +117,7 @@ class Connection:
             into = sinks or {}
             return [self._reply(into.get(number)) for number in range(len(commands))]
         except BlockingIOError:
-            raise TimeoutError(f"the server said nothing for {WAIT_S:.0f} s") from None
+            raise TimeoutError(f"the server said nothing for {self._wait_s:g} s") from None
 
     def close(self) -> None:
         """Drop the connection."""
@@ -260,17 +262,17 @@ def _connected(address: Address) -> socket.socket:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if address.tls:
         secured = address.secured(plain)
-        secured.settimeout(WAIT_S)
+        secured.settimeout(address.wait_s)
         return secured
-    _bound_waits(plain)
+    _bound_waits(plain, address.wait_s)
     return plain
 
 
-def _bound_waits(plain: socket.socket) -> None:
+def _bound_waits(plain: socket.socket, wait_s: float) -> None:
     """Let the kernel bound each wait: Python's own timeout would make a poll of every read."""
     plain.settimeout(None)
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        plain.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(int(WAIT_S), 0))
+        plain.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(int(wait_s), int(wait_s % 1 * 1e6)))
 
 
 def _write_all(plain: socket.socket, buffers: Sequence[Buffer]) -> None:
