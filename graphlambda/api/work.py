@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _OF_ROOM = 0.8
 """How much of a store's room one run may take: others write there, too."""
 
+_BATCH_S = 1.0
+"""What the tasks of a batch may take together; never more than half of the function's timeout."""
+
 _LATE_S = 30.0
 """How much later than a function's own timeout an answer may come."""
 
@@ -151,6 +154,7 @@ def _limits(session: Session) -> Limits:
     return Limits(
         concurrency=session.concurrency,
         batch=config.batch,
+        batch_s=min(_BATCH_S, config.timeout_s / 2),
         inline_bytes=config.inline_bytes,
         deadline_s=session.config.deadline_s,
         store_bytes=_store_bytes(session),

@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
+from graphlambda.scheduler.batching import Measured, batch_size
 from graphlambda.scheduler.journal import unsent
 from graphlambda.scheduler.keeper import BACKLOG_BYTES
 from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
-from graphlambda.scheduler.pace import Durations, Window
-from graphlambda.scheduler.policy import NOT_ACCEPTED, backoff_s, batch_size, error_after
+from graphlambda.scheduler.pace import RECENT, Durations, Window
+from graphlambda.scheduler.policy import NOT_ACCEPTED, backoff_s, error_after
 from graphlambda.scheduler.pressure import Pressure
 from graphlambda.scheduler.tools import Batch, units_of
 
@@ -129,11 +130,10 @@ class Execution:
         if table is None:
             return 0, []
         size = batch_size(
+            self._measured(table),
             ready=state.ready(table),
             concurrency=self._window.size,
-            task_s=self._units[table].durations.upper_s,
-            overhead_s=self._overhead.least_s,
-            limit=self._limits.batch,
+            limits=self._limits,
         )
         count, room = self._pressure.fitting(table, size.tasks), size.room
         if count < size.tasks:
@@ -199,7 +199,7 @@ class Execution:
             self._refused_since_s, self._refusals = None, 0
         if isinstance(outcome, Failed):
             return replace(outcome, after_s=seconds)
-        self._measure(table, outcome, seconds)
+        self._measure(table, outcome, seconds, reply_bytes)
         self._pressure.learn(table, outcome)
         return outcome
 
@@ -209,15 +209,25 @@ class Execution:
         async with asyncio.timeout(timeout_s * FORGOTTEN):
             return await self._tools.invoker.invoke(function, payload, timeout_s=timeout_s)
 
-    def _measure(self, table: int, answered: Answered, seconds: float) -> None:
+    def _measure(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
         self._window.grow()
-        inside_s = sum(answered.seconds)
-        if answered.tasks:
-            counted = sum(not self._state.is_part(task) for task in answered.tasks)
-            own = table if counted else self._state.table(answered.tasks[0])
-            self._units[own].durations.add(inside_s / (counted or len(answered.tasks)), cold=answered.cold)
-        self._overhead.add(max(0.0, seconds - inside_s), cold=answered.cold)
+        by_table: dict[int, list[float]] = {}
+        for task, task_s in zip(answered.tasks[-RECENT:], answered.seconds[-RECENT:], strict=True):
+            by_table.setdefault(self._state.table(task), []).append(task_s)
+        for own, tasks_s in by_table.items():
+            self._units[own].durations.add(tasks_s, cold=answered.cold)
+        self._overhead.add((max(0.0, seconds - sum(answered.seconds)),), cold=answered.cold)
+        self._units[table].reply_bytes = reply_bytes / max(1, len(answered.tasks))
+
+    def _measured(self, table: int) -> Measured:
+        unit = self._units[table]
+        return Measured(
+            task_s=unit.durations.usual_s,
+            late_s=unit.durations.late_s,
+            overhead_s=self._overhead.least_s,
+            reply_bytes=unit.reply_bytes,
+        )
 
     # ---- settling ----------------------------------------------------------------------------------------
 

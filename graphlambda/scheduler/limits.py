@@ -18,6 +18,9 @@ class Limits:
     batch: int | None = None
     """Tasks that share an invocation, at most; None lets measured durations decide; 1 is one each."""
 
+    batch_s: float = 1.0
+    """What the tasks of a batch may take together, nearly always: what is lost with its environment stays small."""
+
     inline_bytes: int = 64 * 1024
     """A value whose frame is at most this large rides in replies and requests."""
 

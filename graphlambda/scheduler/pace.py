@@ -5,9 +5,14 @@ In: measurements. Out: estimates. Must not read a clock.
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from typing import TYPE_CHECKING
 
-RECENT = 16
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RECENT = 64
 
 
 class Durations:
@@ -20,31 +25,35 @@ class Durations:
         self._sorted: list[float] | None = []
         self._warm = False
 
-    def add(self, seconds: float, *, cold: bool) -> None:
-        """Take one measurement; what an environment does first takes longer than ever again."""
+    def add(self, seconds: Iterable[float], *, cold: bool) -> None:
+        """Take measurements; what an environment does first takes longer than ever again."""
         if cold and self._warm:
             return
         if not cold and not self._warm:
             self._recent.clear()
             self._warm = True
-        self._recent.append(seconds)
+        self._recent.extend(seconds)
         self._sorted = None
 
     @property
-    def upper_s(self) -> float | None:
-        """The upper quartile: what to expect, on the careful side."""
-        ordered = self._in_order()
-        return ordered[3 * (len(ordered) - 1) // 4] if ordered else None
+    def usual_s(self) -> float | None:
+        """The median: what to expect."""
+        return self._quantile(0.5)
+
+    @property
+    def late_s(self) -> float | None:
+        """The 95th percentile: what nearly all stay below."""
+        return self._quantile(0.95)
 
     @property
     def least_s(self) -> float | None:
         """The least: what it costs when nothing else is in the way."""
         return min(self._recent, default=None)
 
-    def _in_order(self) -> list[float]:
+    def _quantile(self, share: float) -> float | None:
         if self._sorted is None:
             self._sorted = sorted(self._recent)
-        return self._sorted
+        return self._sorted[math.ceil(share * len(self._sorted)) - 1] if self._sorted else None
 
 
 class Window:

@@ -1,11 +1,10 @@
-"""What to do next: how many tasks share an invocation, and what follows when one brings nothing.
+"""What follows when an invocation brings nothing, or a task ends with an error.
 
-In: measurements and outcomes. Out: decisions. Pure: must not know a run's state, time or the network.
+In: outcomes. Out: decisions. Pure: must not know a run's state, time or the network.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -26,15 +25,6 @@ from graphlambda.scheduler.outcomes import Kind
 
 if TYPE_CHECKING:
     from random import Random
-
-MOST_TASKS = 1_000
-"""Of one batch: beyond that nothing is saved, and the client would have nothing to do meanwhile."""
-
-MOST_SECONDS = 1.0
-"""Expected of all tasks of a batch together: what is lost with its environment stays small."""
-
-WORTH = 20.0
-"""A batch lasts at most so many times what an invocation costs: then that cost is 5% of it."""
 
 STORE_ATTEMPTS = 8
 """How often a task is tried whose store failed it: about ten seconds, in which a server has started again."""
@@ -260,47 +250,6 @@ def unknown(*, what: str, message: str) -> OutcomeUnknownError:
         f"{what}: {message}. Whether it ran is not known, and with `idempotent=False` it is not run again: look for what "
         "it leaves behind, then run what is left."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How large a batch of one operation's tasks becomes."""
-
-    tasks: int
-    """Ready tasks that it takes; at least 1."""
-
-    room: int
-    """With those that its own tasks make ready; at least `tasks`."""
-
-
-def batch_size(
-    *, ready: int, concurrency: int, task_s: float | None, overhead_s: float | None, limit: int | None
-) -> Size:
-    """Return how large the next batch is, given `ready` tasks of its operation.
-
-    An unmeasured operation is tried with one task each. A measured one is spread over what may run at once
-    (half of a fair share at a time, so that the end is even), in pieces that last neither less than an
-    invocation costs nor longer than is needed to make that cost small.
-    """
-    if limit is not None:
-        return Size(min(limit, ready), limit)
-    if task_s is None or overhead_s is None:
-        return Size(1, 1)
-    task_s = max(task_s, 1e-6)
-    most = max(1, min(MOST_TASKS, int(min(MOST_SECONDS, WORTH * overhead_s) / task_s)))
-    fair = math.ceil(ready / (2 * max(1, concurrency)))
-    least = math.ceil(overhead_s / task_s)
-    return Size(min(ready, most, max(fair, least)), most)
-
-
-def fitting(sizes: list[int], budget: int) -> int:
-    """Return how many of these, from the left, fit into a budget together; at least 1."""
-    total = 0
-    for count, size in enumerate(sizes):
-        total += size
-        if total > budget:
-            return max(1, count)
-    return len(sizes)
 
 
 def backoff_s(tries: int, random: Random) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from graphlambda.compiler.program import Constant, Gather, Input, Inputs, Kept, Literals, Mixed, flat
 from graphlambda.runtime.frame import knows_gmac, size_of
 from graphlambda.runtime.wire import INLINE_BATCH, VERSION, batch_name, constants_name, settings_name
-from graphlambda.scheduler.policy import fitting
+from graphlambda.scheduler.batching import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

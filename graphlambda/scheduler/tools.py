@@ -70,6 +70,9 @@ class Unit:
     idempotent: bool | None
     """Whether its tasks may run twice: True, at the same time too; False, never; None, one after the other."""
 
+    reply_bytes: float = 0.0
+    """Of the latest reply, for each task."""
+
 
 def units_of(program: Program, functions: Mapping[str, str], idempotent: bool | None) -> list[Unit]:
     """Return the unit of each table. What is known to be pure may always run twice, whatever the user says of the rest."""

@@ -1,26 +1,19 @@
-"""What follows from what: tables of decisions, and what a batch may hold."""
+"""What follows from what: tables of decisions."""
 
 from __future__ import annotations
 
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from graphlambda.errors import EnvironmentLostError, OutOfMemoryError, ThrottledError, TimedOutError
 from graphlambda.scheduler.outcomes import Kind
-from graphlambda.scheduler.pace import Durations, Window
 from graphlambda.scheduler.policy import (
     LAST_BACKOFF_S,
-    MOST_TASKS,
     RULES,
-    Size,
     Step,
     backoff_s,
-    batch_size,
     error_after,
-    fitting,
     hold_s,
     lost_too_often,
     step_after,
@@ -178,80 +171,7 @@ def test_an_error_says_who_what_and_what_to_do(kind: Kind, error: type[Exception
     assert remedy in str(raised)
 
 
-@pytest.mark.parametrize(
-    ("ready", "concurrency", "task_s", "overhead_s", "limit", "size"),
-    [
-        (500, 2, None, None, None, Size(1, 1)),  # not measured yet
-        (500, 2, 1e-5, 1e-3, 1, Size(1, 1)),  # one a task was asked for
-        (3, 2, 9.0, 1e-3, 50, Size(3, 50)),
-        (500, 10, 2.0, 1e-3, None, Size(1, 1)),  # long tasks gain nothing
-        (400, 10, 1e-3, 1e-2, None, Size(20, 200)),  # half a fair share
-        (8, 10, 1e-4, 1e-2, None, Size(8, 1000)),  # too little work to be spread
-        (100_000, 1, 1e-6, 1e-1, None, Size(MOST_TASKS, MOST_TASKS)),
-        (100_000, 1, 1e-2, 1e-1, None, Size(100, 100)),  # a second in all
-    ],
-)
-def test_how_many_tasks_share_an_invocation(
-    ready: int,
-    concurrency: int,
-    task_s: float | None,
-    overhead_s: float | None,
-    limit: int | None,
-    size: Size,
-) -> None:
-    told = batch_size(ready=ready, concurrency=concurrency, task_s=task_s, overhead_s=overhead_s, limit=limit)
-    assert told == size
-
-
-@given(
-    st.integers(1, 10**6),
-    st.integers(1, 10**4),
-    st.floats(0, 900),
-    st.floats(0, 60),
-    st.none() | st.integers(1, 50),
-)
-def test_a_batch_is_never_empty_and_never_more_than_is_ready(
-    ready: int, concurrency: int, task_s: float, overhead_s: float, limit: int | None
-) -> None:
-    size = batch_size(ready=ready, concurrency=concurrency, task_s=task_s, overhead_s=overhead_s, limit=limit)
-    assert 1 <= size.tasks <= min(ready, size.room)
-    assert size.room <= (limit or MOST_TASKS)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "count"), [([5], 1), ([50], 1), ([4, 6], 2), ([4, 7], 1), ([0, 0, 10, 1], 3)]
-)
-def test_what_fits_is_cut_where_the_budget_ends(sizes: list[int], count: int) -> None:
-    assert fitting(sizes, 10) == count
-
-
 def test_waits_grow_and_are_bounded() -> None:
     longest = [max(backoff_s(tries, Random(seed)) for seed in range(50)) for tries in (0, 1, 4, 50)]
     assert longest == sorted(longest)
     assert longest[-1] <= LAST_BACKOFF_S
-
-
-def test_a_window_halves_when_throttled_and_grows_one_a_round_trip() -> None:
-    window = Window(16)
-    window.shrink(in_flight=15)
-    assert window.size == 8
-    for _ in range(9):
-        window.grow()
-    assert window.size == 9
-    window.shrink(in_flight=0)
-    window.shrink(in_flight=0)
-    assert window.size == 1
-    for _ in range(500):
-        window.grow()
-    assert window.size == 16
-
-
-def test_a_cold_measurement_counts_only_while_there_is_no_warm_one() -> None:
-    durations = Durations()
-    assert (durations.upper_s, durations.least_s) == (None, None)
-    durations.add(9.0, cold=True)
-    assert durations.upper_s == 9.0
-    for seconds in (1.0, 2.0, 3.0, 4.0, 5.0):
-        durations.add(seconds, cold=False)
-    durations.add(9.0, cold=True)
-    assert (durations.upper_s, durations.least_s) == (4.0, 1.0)
