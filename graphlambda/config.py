@@ -225,6 +225,9 @@ class Config:
     batch: int | None = field(default=None, metadata=_by(_whole(1, 10_000, "tasks")))
     """Tasks of one invocation; None: as measured durations suggest."""
 
+    fuse: bool | None = field(default=None, metadata=_by(_switch))
+    """Whether tasks that only feed one other become part of it; None: where earlier runs showed that it pays."""
+
     inline_bytes: int = field(default=65_536, metadata=_by(_whole(0, 4_000_000, "bytes")))
     """Largest frame of a value that travels in replies and requests instead of the store."""
 

@@ -94,6 +94,10 @@ class TargetWarning(UserWarning):
     """What was built loads on this machine, but would not on AWS."""
 
 
+class ProfileWarning(UserWarning):
+    """What earlier runs measured cannot be read."""
+
+
 class ProofError(PackageError):
     """An artifact does not import in an interpreter that sees nothing else."""
 

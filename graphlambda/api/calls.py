@@ -12,6 +12,7 @@ from graphlambda import config as settings
 from graphlambda.api import building, durability, work
 from graphlambda.api.handles import RunHandle
 from graphlambda.api.leaving import leave, refuse_secrets
+from graphlambda.api.profiles import fusing_of
 from graphlambda.api.program import Program
 from graphlambda.api.session import Session, session_of
 from graphlambda.api.told import progress_of
@@ -44,7 +45,9 @@ def compute(*args: Any, traverse: bool = True, optimize_graph: bool = True, **fl
         RunError: the run did not end; a task's own exception comes as itself.
     """
     config = settings.load(flags)
-    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    program = compile_collections(
+        *args, traverse=traverse, optimize_graph=optimize_graph, fusing=fusing_of(config)
+    )
     return tuple(program.finish(_values(program, _session(program, config))))
 
 
@@ -55,7 +58,7 @@ def get(dsk: Any, keys: Any, callbacks: Any = None, **kwargs: Any) -> Any:
     """
     known = {field.name for field in fields(settings.Config)}
     config = settings.load({name: value for name, value in kwargs.items() if name in known})
-    program = compile_graph(dsk, keys)
+    program = compile_graph(dsk, keys, fusing=fusing_of(config))
     return program.finish(_values(program, _session(program, config), graph=dsk, callbacks=callbacks))
 
 
@@ -74,7 +77,9 @@ def compile(  # noqa: A001  (the verb's name)
         RefusedError: the graph asks for what could not be right on Lambda.
     """
     config = settings.load(flags)
-    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    program = compile_collections(
+        *args, traverse=traverse, optimize_graph=optimize_graph, fusing=fusing_of(config)
+    )
     refuse_secrets(program, config)
     return Program.of(building.with_requirements(program, config))
 
@@ -107,7 +112,9 @@ def submit(*args: Any, traverse: bool = True, optimize_graph: bool = True, **fla
         RefusedError: the graph asks for what could not be right on Lambda. Whatever comes later, `result` raises.
     """
     config = settings.load(flags)
-    program = compile_collections(*args, traverse=traverse, optimize_graph=optimize_graph)
+    program = compile_collections(
+        *args, traverse=traverse, optimize_graph=optimize_graph, fusing=fusing_of(config)
+    )
     leave(program, config)
     run = work.Terms().run
 
@@ -186,7 +193,7 @@ def _report(summary: Summary, session: Session) -> None:
 
 def _persisted(collections: Sequence[Any], *, optimize_graph: bool = True, **flags: Any) -> list[Any]:
     config = settings.load(flags)
-    program = compile_collections(list(collections), optimize_graph=optimize_graph)
+    program = compile_collections(list(collections), optimize_graph=optimize_graph, fusing=fusing_of(config))
     session = _session(program, config)
     leases: dict[str, Lease] = {}
     values = _values(program, session, terms=work.Terms(keep=True))

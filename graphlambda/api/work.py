@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.api.durability import Saved, durable, flags_of, folders_of
+from graphlambda.api.profiles import learn
 from graphlambda.api.provision import Provisioning
 from graphlambda.compiler import called_operations
 from graphlambda.compiler.code import locate
@@ -20,7 +21,7 @@ from graphlambda.compiler.read import process_state
 from graphlambda.config import time_zone
 from graphlambda.errors import RunHeldError, RunLostError
 from graphlambda.packager import this_target
-from graphlambda.report import Display, Output, Summary, Tally
+from graphlambda.report import Display, Output, Profiler, Summary, Tally
 from graphlambda.report.display import painter_for
 from graphlambda.report.left import Left
 from graphlambda.scheduler import Limits, begin
@@ -95,6 +96,7 @@ def ran(
     terms = terms or Terms()
     provisioning = Provisioning(program, deployment, session)
     tally = _tally(program, deployment, provisioning.memory_mb)
+    profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
     left = Left(provisioning.memory_mb, session.config.timeout_s, this_target().architecture)
     saved = _saved(program, deployment, session, terms)
     with session.shown(program), _explained(terms.run, session, left):
@@ -106,7 +108,7 @@ def ran(
             run=terms.run,
             key=session.key_of(terms.run),
             keys_of=session.key_of,
-            listeners=[tally, display, Output(), left, *terms.told],
+            listeners=[tally, display, profiler, Output(), left, *terms.told],
             limits=_limits(session),
             settings=saved.state,
             locate=locate,
@@ -117,6 +119,7 @@ def ran(
         )
         terms.begun(going)
         result = going.result()
+    learn(profiler, session.config)
     return Ran(result.values, tally.summary())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.read import (
     Finish,
     Layers,
@@ -28,12 +29,18 @@ from graphlambda.compiler.verify import verify
 if TYPE_CHECKING:
     from graphlambda.compiler.program import Program
 
+_NEVER = Fusing()
+
 OnStage: TypeAlias = Callable[[str, float], None]
 """Told the name of a stage (`dask`, `walk`, `symbolic`, `split`) and the CPU seconds that it took."""
 
 
 def compile_collections(
-    *arguments: Any, traverse: bool = True, optimize_graph: bool = True, on_stage: OnStage | None = None
+    *arguments: Any,
+    traverse: bool = True,
+    optimize_graph: bool = True,
+    fusing: Fusing = _NEVER,
+    on_stage: OnStage | None = None,
 ) -> Program:
     """Return the program whose run gives what `dask.compute(*arguments)` would.
 
@@ -50,10 +57,12 @@ def compile_collections(
             if collections
             else Wanted([], [])
         )
-        return _compiled(layers, wanted, Finish(tuple(wanted.finishers), repack), stages)
+        return _compiled(layers, wanted, Finish(tuple(wanted.finishers), repack), fusing, stages)
 
 
-def compile_graph(graph: Any, keys: Any, *, on_stage: OnStage | None = None) -> Program:
+def compile_graph(
+    graph: Any, keys: Any, *, fusing: Fusing = _NEVER, on_stage: OnStage | None = None
+) -> Program:
     """Return the program whose run gives what `dask.get(graph, keys)` would.
 
     Raises:
@@ -64,16 +73,16 @@ def compile_graph(graph: Any, keys: Any, *, on_stage: OnStage | None = None) -> 
     with _quiet_collector():
         layers = Layers(stages)
         wanted = read_graph(graph, keys, layers)
-        return _compiled(layers, wanted, Finish(tuple(wanted.finishers), Nested(keys)), stages)
+        return _compiled(layers, wanted, Finish(tuple(wanted.finishers), Nested(keys)), fusing, stages)
 
 
-def _compiled(layers: Layers, wanted: Wanted, finish: Finish, stages: _Stages) -> Program:
+def _compiled(layers: Layers, wanted: Wanted, finish: Finish, fusing: Fusing, stages: _Stages) -> Program:
     walker = TaskWalker()
     draft = layers.draft(walker)
     refuse_operations(walker.constants)
     walker.sharing.refuse()
     with stages("split"):
-        program = split(draft, walker.constants, wanted.keys, finish)
+        program = split(draft, walker.constants, wanted.keys, finish, fusing)
     refuse_program(program, walker.constants)
     verify(program)
     return program

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from graphlambda.compiler import code as codes
 from graphlambda.compiler.constants import CodeConstant, Import, Pickled, Shipped
 from graphlambda.compiler.kernels import imports_of
-from graphlambda.compiler.normal import (
+from graphlambda.compiler.trees import (
     Attribute,
     Call,
     Code,
@@ -30,6 +30,7 @@ from graphlambda.compiler.normal import (
     Let,
     Method,
     Node,
+    Own,
     Pairs,
     Partial,
     Port,
@@ -39,7 +40,7 @@ from graphlambda.compiler.normal import (
 )
 
 Keywords: TypeAlias = tuple[tuple[str, str], ...]
-_OWN = {"operation", "load", "function", "fill", "MISSING", "module", "method", "compose", "partial"}
+_OWN = {"operation", "load", "function", "fill", "MISSING", "module", "method", "compose", "partial", "own"}
 """Names that the text itself gives a meaning."""
 
 _NUMBERED = re.compile(r"(p|v|shared)[0-9]+")
@@ -178,6 +179,10 @@ class _Writer:
 
     def _pairs(self, node: Pairs) -> str:
         return "{" + ", ".join(f"{self.expression(k)}: {self.expression(v)}" for k, v in node.members) + "}"
+
+    def _own(self, node: Own) -> str:
+        self._helpers.add("own")
+        return self._assign(f"own({self.expression(node.of)})")
 
     def _let(self, node: Let) -> str:
         return self._of_let(node.number)

@@ -17,8 +17,8 @@ import numpy as np
 
 from graphlambda.compiler.constants import CodeConstant, Import
 from graphlambda.compiler.kernels import PACKAGE
-from graphlambda.compiler.normal import Code, Node, Port, calls_in
 from graphlambda.compiler.program import Column, Constant, Input, Literal
+from graphlambda.compiler.trees import Code, Node, Port, calls_in
 from graphlambda.errors import RefusedError
 
 if TYPE_CHECKING:

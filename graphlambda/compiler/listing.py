@@ -13,7 +13,7 @@ from graphlambda.compiler.projections import called_operations
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphlambda.compiler.program import Operation, Program
+    from graphlambda.compiler.program import Fusion, Operation, Program
 
 
 def listed(program: Program) -> str:
@@ -28,6 +28,8 @@ def listed(program: Program) -> str:
         needs = _needs(operation, program) if operation.id in called else _PICKED
         lines += ["", f"{operation.name}  {operation.id[:12]}  {counts[operation.id]:,} tasks  {needs}"]
         lines += _source(operation)
+    if program.fusions:
+        lines += ["", "Fused, where a task only fed one other:", *map(_fusion, program.fusions)]
     return "\n".join(lines)
 
 
@@ -36,6 +38,10 @@ _PICKED = "need no function: they are done where the value is made that they pic
 
 def _needs(operation: Operation, program: Program) -> str:
     return "needs " + (", ".join(program.requirements.get(operation.id, ())) or "nothing but Python")
+
+
+def _fusion(fusion: Fusion) -> str:
+    return f"    {fusion.first}, then {fusion.then}: {fusion.tasks:,} tasks ({fusion.why})"
 
 
 def _source(operation: Operation) -> Iterator[str]:

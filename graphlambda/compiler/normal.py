@@ -11,137 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from graphlambda.compiler.constants import CodeConstant, Import
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """Port `number` of the operation."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A code constant by number."""
-
-    constant: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call; keyword arguments in the order in which they are given."""
-
-    called: Node
-    arguments: tuple[Node, ...]
-    keywords: tuple[tuple[str, Node], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """`functools.partial(called, *arguments, **keywords)`."""
-
-    called: Node
-    arguments: tuple[Node, ...]
-    keywords: tuple[tuple[str, Node], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """Each callable gets the result of the one before."""
-
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A callable that calls method `name` of its first argument."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """Attribute `name` of an object."""
-
-    name: str
-    of: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """A list (L), tuple (T), set (S) or frozenset (Z)."""
-
-    kind: str
-    members: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """A dict."""
-
-    members: tuple[tuple[Node, Node], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function by value."""
-
-    constant: int
-    closure: tuple[Node, ...]
-    defaults: tuple[Node, ...]
-    keywords: tuple[tuple[str, Node], ...]
-    names: tuple[tuple[str, Node], ...]
-    """Its globals."""
-
-    attributes: tuple[tuple[str, Node], ...]
-    """What was set on it."""
-
-    modules: tuple[str, ...]
-    """Submodules that it reaches through modules among its globals."""
-
-
-@dataclass(frozen=True, slots=True)
-class EmptyCell:
-    """A closure cell without a value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Let:
-    """A value with more than one use: computed here, for the first. One that uses itself is a function or container."""
-
-    number: int
-    value: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A later use of a let."""
-
-    number: int
-
-
-Node: TypeAlias = (
-    Port
-    | Code
-    | Call
-    | Partial
-    | Composed
-    | Method
-    | Attribute
-    | Items
-    | Pairs
-    | Function
-    | EmptyCell
-    | Let
-    | Use
+from graphlambda.compiler.trees import (
+    Attribute,
+    Call,
+    Code,
+    Composed,
+    EmptyCell,
+    Function,
+    Items,
+    Let,
+    Method,
+    Node,
+    Pairs,
+    Partial,
+    Port,
+    Use,
 )
 
 
@@ -155,52 +43,6 @@ def operation_id(tree: Node, constants: list[CodeConstant]) -> str:
     """Return the id of an operation: equal in every process, whatever the hash seed or the file's place."""
     minor = "python{}.{}".format(*sys.version_info[:2])
     return hashlib.sha256(f"{minor} {_text(tree, constants)}".encode()).hexdigest()
-
-
-def constants_in(tree: Node) -> Iterator[int]:
-    """Yield the numbers of the code constants in a tree, in order, repeats included."""
-    if isinstance(tree, Code | Function):
-        yield tree.constant
-    for part in _parts(tree):
-        yield from constants_in(part)
-
-
-def lets_in(tree: Node) -> Iterator[Let]:
-    """Yield the lets in a tree."""
-    if isinstance(tree, Let):
-        yield tree
-    for part in _parts(tree):
-        yield from lets_in(part)
-
-
-def uses_in(tree: Node) -> Iterator[int]:
-    """Yield the numbers of the lets that a tree uses, those inside it included."""
-    if isinstance(tree, Let | Use):
-        yield tree.number
-    for part in _parts(tree):
-        yield from uses_in(part)
-
-
-def calls_in(tree: Node) -> Iterator[Call]:
-    """Yield the calls in a tree."""
-    if isinstance(tree, Call):
-        yield tree
-    for part in _parts(tree):
-        yield from calls_in(part)
-
-
-def _parts(tree: Any) -> Iterator[Any]:
-    """Yield the nodes directly below one."""
-    for name in tree.__slots__:
-        yield from _nodes(getattr(tree, name))
-
-
-def _nodes(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
-        for member in value:
-            yield from _nodes(member)
-    elif hasattr(value, "__slots__") and not isinstance(value, str | int):
-        yield value
 
 
 def _text(value: Any, constants: list[CodeConstant]) -> str:

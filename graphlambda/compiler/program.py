@@ -65,6 +65,9 @@ class Operation:
     files: tuple[LocalFile, ...] = ()
     """The user's local modules that the operation reaches, sorted by path."""
 
+    form: str = field(default="", compare=False, repr=False)
+    """The id of its normal form alone, whatever local files it reaches: what was measured of it is known by this."""
+
     words: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """Short texts of its literals and code that may name code, such as `s3://` or `pyarrow`: evidence for the
     packager, no part of its id; sorted."""
@@ -265,6 +268,23 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fusion:
+    """Tasks of two operations that became tasks of one."""
+
+    first: str
+    """The name of the operation whose value only the other one read."""
+
+    then: str
+    tasks: int
+    why: str
+    """For people."""
+
+
+def _alone(_task: int) -> tuple[Hashable, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """Operations and tasks as (operation, bindings): the result of compiling."""
 
@@ -300,10 +320,20 @@ class Program:
     paths: tuple[str, ...] = ()
     """Local paths that the graph names: local functions see them, a deployment on AWS refuses them."""
 
+    fusions: tuple[Fusion, ...] = ()
+    """What was fused, in order: a later one may fuse what an earlier one made."""
+
+    absorbed: Callable[[int], tuple[Hashable, ...]] = _alone
+    """The Dask keys of the tasks that are done on the way to a task's value, as part of it; in their order."""
+
     @property
     def task_count(self) -> int:
         """How many tasks there are."""
         return len(self.table_of)
+
+    def called(self, task: int) -> str:
+        """Return the key of a task, for messages; of a fused one, the keys of all that is in it."""
+        return " ← ".join(map(str, (self.key(task), *reversed(self.absorbed(task)))))
 
     def bindings(self, task: int) -> tuple[Binding, ...]:
         """Return what `task` binds to each port of its operation."""

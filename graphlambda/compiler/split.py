@@ -6,20 +6,20 @@ need, tasks renumbered 0 … n - 1. Must not know Dask, packaging, AWS or time.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphlambda.compiler.columns import concatenated, renumbered
-from graphlambda.compiler.emit import emit
-from graphlambda.compiler.evidence import value_modules, with_evidence
+from graphlambda.compiler.evidence import with_evidence
 from graphlambda.compiler.exclusion import without_needless_locks
-from graphlambda.compiler.normal import Node, constants_in, normal_form, operation_id
+from graphlambda.compiler.fuse import fuse
+from graphlambda.compiler.keys import Keys, KeysOfFused
+from graphlambda.compiler.normal import normal_form
+from graphlambda.compiler.operations import Operations
 from graphlambda.compiler.paths import local_paths
-from graphlambda.compiler.program import Column, Edges, Ids, Nested, Operation, Program, Table, flat
-from graphlambda.compiler.words import words_of_code, words_of_columns
+from graphlambda.compiler.program import Column, Edges, Ids, Nested, Program, Table, flat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -27,55 +27,73 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graphlambda.compiler.constants import CodeConstant
-    from graphlambda.compiler.draft import Block, Draft, Group
-
-_DULL_WORDS = frozenset({"getitem", "apply", "partial", "_getitem", "operator"})
-_NAME_LENGTH = 32
+    from graphlambda.compiler.draft import Draft, Group
+    from graphlambda.compiler.fuse import Fused, Fusing
+    from graphlambda.compiler.trees import Node
 
 
 def split(
-    draft: Draft, constants: list[CodeConstant], outputs: list[Any], finish: Callable[[list[Any]], Any]
+    draft: Draft,
+    constants: list[CodeConstant],
+    outputs: list[Any],
+    finish: Callable[[list[Any]], Any],
+    fusing: Fusing,
 ) -> Program:
-    """Return the program that computes `outputs` (keys in nested lists)."""
+    """Return the program that computes `outputs` (keys in nested lists), fused where that pays."""
     wanted = [_resolved(output, draft.lookup) for output in outputs]
     groups = list(draft.groups())
     renumbering = _cull(groups, draft, flat(wanted))
     data = tuple(draft.data[old] for old in renumbering.old_data)
     keys = Keys(renumbering.old_tasks, draft.keys(), draft.blocks())
-    tables = _tables(groups, renumbering, constants, data, keys)
-    table_of, row_of = _positions(tables, renumbering.task_count)
+    operations = Operations(constants)
+    tables = _tables(groups, renumbering, operations, data, keys)
+    named = [_mapped(output, renumbering.new_id) for output in wanted]
+    fused = fuse(tables, operations, renumbering.task_count + len(data), flat(named), fusing)
+    left = _left(fused, named, keys, len(data))
+    count = len(left.keys)
+    table_of, row_of = _positions(left.tables, count)
     return Program(
-        tables=with_evidence(tables, table_of, data),
+        tables=with_evidence(left.tables, table_of, data),
         table_of=table_of,
         row_of=row_of,
         data=data,
-        edges=_edges(((table.tasks, table.columns) for table in tables), renumbering.task_count),
-        outputs=tuple(_mapped(output, renumbering.new_id) for output in wanted),
+        edges=_edges(((table.tasks, table.columns) for table in left.tables), count),
+        outputs=tuple(left.outputs),
         wanted=tuple(outputs),
         finish=finish,
-        paths=local_paths((column for table in tables for column in table.columns), data),
-        key=keys,
+        paths=local_paths((column for table in left.tables for column in table.columns), data),
+        key=left.keys,
+        fusions=fused.fusions,
+        absorbed=left.keys.absorbed,
     )
 
 
-class Keys:
-    """The Dask key of a task, by id."""
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """The tasks that fusion leaves, numbered anew."""
 
-    def __init__(self, old: Ids, walked: dict[int, Hashable], blocks: list[Block]) -> None:
-        self._old = old
-        self._walked = walked
-        self._blocks = blocks
-        self._firsts = np.array([block.first for block in blocks], np.int64)
+    tables: tuple[Table, ...]
+    outputs: list[Nested]
+    keys: Keys | KeysOfFused
 
-    def __call__(self, task: int) -> Hashable:
-        """Return the key of one task."""
-        old = int(self._old[task])
-        known = self._walked.get(old)
-        if known is not None:
-            return known
-        block = self._blocks[int(np.searchsorted(self._firsts, old, side="right")) - 1]
-        position = np.unravel_index(old - block.first, block.shape) if block.shape else ()
-        return (block.name, *(int(part) for part in position))
+
+def _left(fused: Fused, outputs: list[Nested], keys: Keys, data: int) -> _Left:
+    if not fused.fusions:
+        return _Left(fused.tables, outputs, keys)
+    count = len(fused.into)
+    kept = np.flatnonzero(fused.into == np.arange(count))
+    new_id = np.full(count + data, -1, np.int64)
+    new_id[kept] = np.arange(len(kept))
+    new_id[count:] = np.arange(len(kept), len(kept) + data)
+    tables = tuple(
+        Table(
+            table.operation,
+            new_id[table.tasks],
+            tuple(renumbered(column, None, new_id) for column in table.columns),
+        )
+        for table in fused.tables
+    )
+    return _Left(tables, [_mapped(output, new_id) for output in outputs], KeysOfFused(kept, fused.into, keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +176,12 @@ def _rows(starts: Ids, rows: Ids) -> Ids:
 def _tables(
     groups: list[Group],
     renumbering: _Renumbering,
-    constants: list[CodeConstant],
+    operations: Operations,
     data: tuple[Any, ...],
     keys: Keys,
 ) -> tuple[Table, ...]:
     """Return a table for each group that has needed tasks; an error, be it the user's own, names one of them."""
     made = []
-    operations: dict[str, Operation] = {}
     for group in groups:
         tasks = renumbering.new_id[group.tasks]
         rows = None if (tasks >= 0).all() else np.flatnonzero(tasks >= 0)
@@ -173,9 +190,8 @@ def _tables(
         tasks = tasks if rows is None else tasks[rows]
         columns = tuple(renumbered(column, rows, renumbering.new_id) for column in group.columns)
         try:
-            made.append(
-                _table(normal_form(group.signature), tasks, columns, constants, data, renumbering, operations)
-            )
+            tree = normal_form(group.signature)
+            made.append(_table(tree, tasks, columns, data, renumbering.task_count, operations))
         except Exception as error:
             error.add_note(
                 f"in task {keys(int(tasks[0]))!r} of the graph"
@@ -189,55 +205,18 @@ def _table(
     tree: Node,
     tasks: Ids,
     columns: tuple[Column, ...],
-    constants: list[CodeConstant],
     data: tuple[Any, ...],
-    renumbering: _Renumbering,
-    operations: dict[str, Operation],
+    count: int,
+    operations: Operations,
 ) -> Table:
-    count = renumbering.task_count
     columns = without_needless_locks(
         tree,
         columns,
-        constants,
+        operations.constants,
         len(tasks),
         lambda value: data[value - count] if value >= count else None,
     )
-    return Table(_operation(tree, columns, constants, operations), tasks, columns)
-
-
-def _operation(
-    tree: Node,
-    columns: tuple[Column, ...],
-    constants: list[CodeConstant],
-    known: dict[str, Operation],
-) -> Operation:
-    number = operation_id(tree, constants)
-    if number not in known:
-        emitted = emit(tree, len(columns), constants, f"Operation {number[:12]}, as graphlambda compiled it.")
-        known[number] = Operation(
-            id=number,
-            name=_name(emitted.words),
-            source=emitted.source,
-            ports=len(columns),
-            code=emitted.code,
-            imports=emitted.imports,
-            words=tuple(sorted(words_of_code(constants[each] for each in set(constants_in(tree))))),
-        )
-    more = {*known[number].value_imports, *value_modules(columns)}
-    words = {*known[number].words, *words_of_columns(columns)}
-    known[number] = replace(known[number], value_imports=tuple(sorted(more)), words=tuple(sorted(words)))
-    return known[number]
-
-
-def _name(words: tuple[str, ...]) -> str:
-    telling = [
-        re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words if word not in _DULL_WORDS
-    ]
-    telling = list(dict.fromkeys(word for word in telling if word)) or ["collect"]
-    name = telling.pop()
-    while telling and len(telling[-1]) + 1 + len(name) <= _NAME_LENGTH and name.count("-") < 4:
-        name = f"{telling.pop()}-{name}"
-    return name[:_NAME_LENGTH].strip("-")
+    return Table(operations.of(tree, columns), tasks, columns)
 
 
 def _positions(tables: tuple[Table, ...], count: int) -> tuple[NDArray[np.int32], Ids]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from graphlambda.report.closing import close
 from graphlambda.report.display import Display
 from graphlambda.report.output import Output
+from graphlambda.report.profiler import Profiler
 from graphlambda.report.tables import operations_table
 from graphlambda.report.tally import Summary, Tally, line
 
-__all__ = ["Display", "Output", "Summary", "Tally", "close", "line", "operations_table"]
+__all__ = ["Display", "Output", "Profiler", "Summary", "Tally", "close", "line", "operations_table"]

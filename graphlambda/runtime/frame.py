@@ -67,7 +67,7 @@ def encode_parts(
     Raises:
         UnshippableValueError: the value does not pickle.
     """
-    pickled, buffers = _pickled(value, dumps)
+    pickled, buffers = taken_apart(value, dumps)
     large = gmac and len(pickled) + sum(map(len, buffers)) >= _LARGE_BYTES and knows_gmac()
     head = _HEAD.pack(_LARGE if large else _SMALL, len(buffers), len(pickled))
     head += struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
@@ -185,7 +185,8 @@ def size_of(parts: Sequence[Buffer]) -> int:
     return sum(map(len, parts))
 
 
-def _pickled(value: Any, dumps: Dumps | None) -> tuple[bytes, list[memoryview]]:
+def taken_apart(value: Any, dumps: Dumps | None = None) -> tuple[bytes, list[memoryview]]:
+    """Return a value's pickle and the buffers that are not in it, not copied; see `encode_parts`."""
     try:
         return _dumped(value, dumps or pickle.dumps)
     except MemoryError:
@@ -202,7 +203,7 @@ def _pickled_by_value(value: Any, error: Exception) -> tuple[bytes, list[memoryv
         from cloudpickle import dumps  # noqa: PLC0415
     except ModuleNotFoundError:
         raise _unshippable(value, error) from error
-    return _pickled(value, dumps)
+    return taken_apart(value, dumps)
 
 
 def _unshippable(value: Any, error: Exception) -> UnshippableValueError:

@@ -142,7 +142,7 @@ class Mending:
             raise unknown(what=self._named(table, function, (task,)), message=error["message"])
         else:
             name = tools.program.tables[int(tools.program.table_of[task])].operation.name
-            culprit = Culprit(task=task, key=str(tools.program.key(task)), operation=name, function=function)
+            culprit = Culprit(task=task, key=tools.program.called(task), operation=name, function=function)
             raise exception_of(error, culprit, run=tools.place.run, key=tools.place.key, locate=tools.locate)
         tools.teller.retried((task,), error["type"])
 
@@ -201,7 +201,7 @@ class Mending:
 
     def _named(self, table: int, function: str, tasks: Iterable[int]) -> str:
         """Return who failed, for people."""
-        keys = [str(self._tools.program.key(task)) for task in tasks]
+        keys = [self._tools.program.called(task) for task in tasks]
         shown = f"task {keys[0]}" if len(keys) == 1 else f"{len(keys)} tasks ({keys[0]}, …)"
         return (
             f"{shown} of operation {self._tools.program.tables[table].operation.name} (function {function})"

@@ -150,7 +150,7 @@ class Teller:
     def _output(self, task: int, said: Mapping[str, Any]) -> None:
         self._listeners(
             TaskOutput(
-                at_s=self._clock.time(), task=task, key=str(self._program.key(task)),
+                at_s=self._clock.time(), task=task, key=self._program.called(task),
                 stdout=said.get("stdout", ""), stderr=said.get("stderr", ""),
                 warnings=tuple((kind, message) for kind, message in said.get("warnings", ())),
                 logs=tuple((name, level, message) for name, level, message in said.get("logs", ())),

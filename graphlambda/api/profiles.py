@@ -1,0 +1,102 @@
+"""What earlier runs measured, kept as one note of the cache for each deployment.
+
+In: a configuration, a run's profiler. Out: by what to fuse. Bounded: what was measured longest ago goes first. A note
+that cannot be read is said so and written anew.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.errors import ProfileWarning
+from graphlambda.packager.cache import Cache
+
+if TYPE_CHECKING:
+    from graphlambda.config import Config
+    from graphlambda.report import Profiler
+
+_KIND = "profiles"
+_VERSION = 1
+_MOST_FORMS = 2_000
+"""About 200 kB, which are read in 2 ms."""
+
+_REMEMBERED = 1_000
+"""Tasks that what was measured before counts for, at most: it may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    profiles: dict[str, Profile]
+    """By form; what was measured last stands last."""
+
+    overhead_s: float
+
+
+def fusing_of(config: Config) -> Fusing:
+    """Return how the configuration wants programs fused."""
+    if config.fuse is not None:
+        return Fusing(always=config.fuse)
+    note = _read(config)
+    return Fusing(profiles=note.profiles, overhead_s=note.overhead_s)
+
+
+def learn(profiler: Profiler, config: Config) -> None:
+    """Keep what a run measured."""
+    if config.fuse is False:
+        return
+    note, profiles = _read(config), profiler.profiles()
+    known = {form: profile for form, profile in note.profiles.items() if form not in profiles}
+    known |= {form: _mixed(note.profiles.get(form), profile) for form, profile in profiles.items()}
+    kept = {form: list(astuple(known[form])) for form in list(known)[-_MOST_FORMS:]}
+    overhead_s = profiler.overhead_s()
+    content = {
+        "version": _VERSION,
+        "overhead_s": note.overhead_s if overhead_s is None else overhead_s,
+        "profiles": kept,
+    }
+    Cache(config.cache_dir).put(_KIND, config.deployment_id, json.dumps(content).encode())
+
+
+def _read(config: Config) -> _Note:
+    content = Cache(config.cache_dir).get(_KIND, config.deployment_id)
+    if content is None:
+        return _Note({}, 0.0)
+    try:
+        return _parsed(json.loads(content))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        path = Cache(config.cache_dir).path(_KIND, config.deployment_id)
+        what = f"{path} cannot be read ({type(error).__name__}: {error}): nothing is fused until runs are measured again"
+        warnings.warn(what, ProfileWarning, stacklevel=2)
+        return _Note({}, 0.0)
+
+
+def _parsed(content: Any) -> _Note:
+    if content["version"] != _VERSION:
+        raise ValueError(f"version {content['version']} instead of {_VERSION}")
+    profiles = {str(form): Profile(*map(float, fields)) for form, fields in content["profiles"].items()}
+    if any(profile.batch <= 0 for profile in profiles.values()):
+        raise ValueError("a batch of no tasks")
+    return _Note(profiles, float(content["overhead_s"]))
+
+
+def _mixed(before: Profile | None, now: Profile) -> Profile:
+    """Return what is to be expected after both."""
+    if before is None:
+        return now
+    old = min(before.count, _REMEMBERED) / (min(before.count, _REMEMBERED) + now.count)
+
+    def mean(one: float, other: float) -> float:
+        return old * one + (1 - old) * other
+
+    return replace(
+        now,
+        seconds=mean(before.seconds, now.seconds),
+        p95_s=mean(before.p95_s, now.p95_s),
+        value_bytes=mean(before.value_bytes, now.value_bytes),
+        batch=mean(before.batch, now.batch),
+        count=before.count + now.count,
+    )
