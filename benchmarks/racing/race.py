@@ -109,6 +109,7 @@ def _raced(name: str, peers: Sequence[str], folder: str, repeats: int) -> Raced:
     for peer in peers:
         told = _measured(name, peer, "raced", name, peer, folder, repeats)
         results[peer] = Result(statistics.median(told["seconds"]), told["numbers"])
+        print(f"  {results[peer].seconds:.2f} s", file=sys.stderr, flush=True)
     if name == SWEEP:
         seconds = _measured(name, with_lithops.NAME, "lithops_s", 1)
         results[with_lithops.NAME] = Result(statistics.median(seconds), None)

@@ -251,8 +251,14 @@ class Execution:
         """Return the tasks whose values are nowhere, though the reply does not tell of all their parts."""
         if not answered.unsent:
             return set()
-        told = set(answered.tasks).difference(answered.errors)
-        return {task for task in answered.unsent if not self._state.is_unsent(task, told)}
+        told, pieces = set(answered.tasks).difference(answered.errors), set[int]()
+        for task in reversed(
+            answered.tasks
+        ):  # readers first: what runs again for them needs its inputs again
+            if task in answered.unsent and not self._state.is_unsent(task, told):
+                told.discard(task)
+                pieces.add(task)
+        return pieces
 
     def _commit(self, tasks: Container[int], answered: Answered) -> None:
         """Commit the values of some tasks of a reply, but for those that were before: the first writer wins."""

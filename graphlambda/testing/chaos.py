@@ -125,6 +125,9 @@ class Scenario:
     most: int
     """Faults that one task suffers, at most; and values that the run loses."""
 
+    task_s: tuple[float, float]
+    """How long a task takes, from and to."""
+
     storm_s: tuple[float, float]
     """From when to when every invocation is throttled, in seconds of the run."""
 
@@ -156,5 +159,6 @@ def scenario(seed: int) -> Scenario:
         faults=tuple(faults),
         rate=random.choice((0.05, 0.2, 0.5)) if most == BEARABLE else random.choice((0.3, 0.9)),
         most=most,
+        task_s=(0.0005, 0.3),
         storm_s=(start_s, start_s + random.uniform(0, 200)) if stormy else (0.0, 0.0),
     )

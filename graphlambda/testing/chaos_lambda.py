@@ -248,7 +248,7 @@ class ChaosLambda:
                 "Sandbox.Timedout", f"RequestId: 1 Error: Task timed out after {FUNCTION_S:.2f} seconds"
             )
         rest_s = random.uniform(30, 800) if fault in _SLOW else random.expovariate(5)
-        task_s = random.uniform(0.0005, 0.3)
+        task_s = random.uniform(*self._scenario.task_s)
         told = self._answered(function, payload, fault, task_s)
         for number in self._made:
             happened = Execution(start_s, loop.time() + rest_s, duplicate)

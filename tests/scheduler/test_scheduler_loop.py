@@ -98,6 +98,11 @@ def test_random_faults_never_change_a_value(tmp_path: Path, program: Program, sc
     assert bench.store.runs() == {}
 
 
+def test_what_rode_only_to_a_task_that_the_reply_leaves_out_is_made_again(bench: Bench) -> None:
+    chain = program_of([("f", 1), *[("f", Input(task)) for task in range(5)]], [5])
+    assert bench.run(chain, [halved], limits=Limits(batch=6)) == [7]
+
+
 def test_an_empty_program_gives_its_data(bench: Bench) -> None:
     assert bench.run(program_of([], [[0, 1], 0], data=["a", None])) == [["a", None], "a"]
 
