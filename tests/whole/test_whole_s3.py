@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from typing import TYPE_CHECKING
 
 import dask.array as da
@@ -15,6 +16,7 @@ from graphlambda.api.buckets import bucket_store, identity_for
 from graphlambda.errors import ConfigError
 from graphlambda.store.listing import objects
 from graphlambda.testing.s3_servers import BUCKET
+from graphlambda.testing.troubled import Trouble, troubled
 from tests.whole.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -57,6 +59,20 @@ def test_what_is_persisted_lies_in_the_bucket_for_as_long_as_it_is_held(
     del kept
     gc.collect()  # a collection is part of a circle
     wait_for(lambda: list(objects(bucket, "")) == [], "the kept run is dropped")
+
+
+def test_a_run_passes_through_a_server_that_gives_trouble(
+    seaweed: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = [Trouble.SLOW_DOWN, Trouble.UNREACHED, Trouble.ANSWER_LOST, Trouble.TRUNCATED]
+    dice = random.Random(7)
+    with troubled(seaweed.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        proxy.give(dice.choice(passing) if dice.random() < 0.3 else Trouble.NONE for _ in range(2000))
+        url = f"s3://{BUCKET}/{prefix}/troubled"
+        assert graphlambda.compute(array(), store=url, inline_bytes=0)[0].tolist() == WANTED
+    assert sum(proxy.seen[trouble] for trouble in passing) >= 10
+    assert list(objects(seaweed.bucket(f"{prefix}/"), "")) == []
 
 
 def test_a_bucket_without_credentials_is_refused(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
