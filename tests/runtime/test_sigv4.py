@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphlambda.runtime.sigv4 import sign
+from graphlambda.runtime.sigv4 import UNSIGNED, sign
 
 ACCESS, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = dt.datetime(2026, 11, 20, 23, 59, 1, tzinfo=dt.UTC)
@@ -75,6 +77,36 @@ def test_an_s3_request_is_signed_as_by_botocore(key: str, body: bytes) -> None:
     theirs = botocores(S3SigV4Auth, "PUT", url, {"If-None-Match": "*"}, body, "token", "s3")
     mine = ours({"If-None-Match": "*"}, theirs, method="PUT", url=url, body=body, token="token", service="s3")
     assert mine == theirs
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?uploads=", "?partNumber=3&uploadId=a%2Fb%3D", "?list-type=2&prefix=a%20b%2F"]
+)
+def test_a_body_that_tls_protects_is_left_out_as_by_botocore(query: str) -> None:
+    url = f"https://bucket.s3.eu-west-1.amazonaws.com/a%20b/v-1{query}"
+    request = AWSRequest(method="PUT", url=url, data=b"body", headers={"x-amz-expected-bucket-owner": "1"})
+    request.context["client_config"] = Config(s3={"payload_signing_enabled": False})
+    S3SigV4Auth(Credentials(ACCESS, SECRET, "token"), "s3", "eu-west-1").add_auth(request)
+    theirs = dict(request.headers)
+    assert theirs["X-Amz-Content-SHA256"] == UNSIGNED
+    wanted = {
+        "method": "PUT",
+        "url": url,
+        "body": b"",
+        "payload": UNSIGNED,
+        "token": "token",
+        "service": "s3",
+    }
+    assert ours({"x-amz-expected-bucket-owner": "1"}, theirs, **wanted) == theirs
+
+
+def test_a_digest_that_is_known_is_not_made_again() -> None:
+    url, body = "http://127.0.0.1:9000/bucket/v-1", b"body"
+    theirs = botocores(S3SigV4Auth, "PUT", url, {}, body, None, "s3")
+    digest = hashlib.sha256(body).hexdigest()
+    assert (
+        ours({}, theirs, method="PUT", url=url, body=b"", payload=digest, token=None, service="s3") == theirs
+    )
 
 
 def test_the_given_headers_are_left_alone() -> None:
