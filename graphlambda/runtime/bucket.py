@@ -37,9 +37,13 @@ GIVE_UP_S = 60.0
 SPLIT_BYTES = 64 << 20
 """A larger object is received in parts, several at once, and over TLS sent so, too; see `multipart`."""
 
+FIRST_BYTES = 16 << 20
+"""How much of such an object the request brings that finds out how large it is."""
+
 NEAR_SPLIT_BYTES = 1 << 30
 """The same for sending without TLS: a server that is near takes one request faster than its parts."""
 
+_OF_NOTHING = sha256().hexdigest()
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _AGAIN_CODES = frozenset(
@@ -107,24 +111,20 @@ class Bucket:
         """
         whole = allocate(0)
 
-        def place(status: int, headers: Mapping[str, str], size: int) -> memoryview:
+        def place(status: int, size: int) -> memoryview:
             nonlocal whole
-            whole = allocate(_total(headers) if status == 206 else size)
-            return whole[:size]
+            whole = allocate(size)
+            return whole[:FIRST_BYTES] if status == 200 and size > SPLIT_BYTES else whole
 
-        first = {"Range": f"bytes=0-{SPLIT_BYTES - 1}"}
-        answer = self.ask(
-            "GET", key, headers=first, good=(200, 206, 404, 416), place=place, attempts=attempts
-        )
-        if answer.status == 416:  # no byte at all is in range of an empty object
-            return allocate(0), answer.headers.get("etag", "")
+        answer = self.ask("GET", key, good=(200, 404), place=place, attempts=attempts)
         if self._is_absent(answer):
             return None
-        etag = answer.headers.get("etag", "")
-        if len(answer.body) < len(whole):
-            from .multipart import get_rest  # noqa: PLC0415  (threads, which few values need)
+        etag = answer.headers.get("etag")
+        if len(answer.body) >= len(whole):
+            return answer.body, etag
+        from .multipart import get_rest  # noqa: PLC0415  (threads, which few values need)
 
-            get_rest(self, key, whole, len(answer.body), etag)
+        get_rest(self, key, whole, len(answer.body), etag)
         return whole, etag
 
     def put(self, key: str, parts: Sequence[Buffer], condition: Mapping[str, str]) -> str | None:
@@ -148,7 +148,7 @@ class Bucket:
         """
         if answer.status == 412 or self._is_absent(answer):  # 404: nothing is there to match
             return None
-        return answer.headers.get("etag", "")
+        return answer.headers.get("etag")
 
     def size(self, key: str) -> int | None:
         """Return how many bytes an object has; None where there is none.
@@ -157,7 +157,7 @@ class Bucket:
             ValueStoreError: the server refuses, or is unavailable.
         """
         answer = self.ask("HEAD", key, good=(200, 404))
-        return int(answer.headers["content-length"]) if answer.status == 200 else None
+        return int(answer.headers.get("content-length")) if answer.status == 200 else None
 
     def delete(self, key: str) -> None:
         """Delete an object; one that is not there is passed over.
@@ -246,7 +246,9 @@ class Bucket:
         )
 
     def _digest(self, parts: Sequence[Buffer]) -> str:
-        if self._tls and parts:
+        if not parts:
+            return _OF_NOTHING
+        if self._tls:
             return UNSIGNED
         digest = sha256()
         for part in parts:
@@ -261,7 +263,7 @@ class Bucket:
 
     def _learn_time(self, answer: Answer) -> None:
         """Follow the server's clock where ours is off: what it stamps is compared with what we stamp."""
-        date = answer.headers.get("date", "")
+        date = answer.headers.get("date")
         if date == self._date:
             return
         self._date = date
@@ -305,10 +307,6 @@ def _told(answer: Answer, code: str) -> str:
     if region := answer.headers.get("x-amz-bucket-region"):
         said += f", the bucket is in {region}"
     return f"{said}. {_REMEDIES[code]}" if code in _REMEDIES else said
-
-
-def _total(headers: Mapping[str, str]) -> int:
-    return int(headers.get("content-range", "").rpartition("/")[2])
 
 
 def _pause_s(tried: int) -> float:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from .frame import Buffer
 
-    Place: TypeAlias = Callable[[int, Mapping[str, str], int], memoryview]
-    """(status, headers, bytes of the body) → memory of that size, for the body."""
+    Place: TypeAlias = Callable[[int, int], memoryview]
+    """(status, bytes of the body) → memory for the body, or for its beginning where no more is wanted."""
 
 CONNECT_S = 5.0
 """Longest that one address may take to answer."""
@@ -40,15 +40,37 @@ _AT_ONCE = 256  # buffers of one system call; Linux takes 1,024
 _JOINED_BYTES = 1 << 14  # what is smaller is copied together: one packet, one system call
 
 
+class Headers:
+    """The headers of an answer, looked up in its text: of a dozen, two or three are asked for."""
+
+    __slots__ = ("_lower", "_text")
+
+    def __init__(self, text: str) -> None:
+        """`text` is all before the body, from the first line's end on."""
+        self._text = text
+        self._lower = text.lower()
+
+    def __contains__(self, name: str) -> bool:
+        return f"\r\n{name}:" in self._lower
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the value of the first header of that name, which is given in lower case."""
+        start = self._lower.find(f"\r\n{name}:")
+        if start < 0:
+            return default
+        start += len(name) + 3
+        end = self._text.find("\r\n", start)
+        return self._text[start : end if end >= 0 else None].strip()
+
+
 class Answer:
     """What a server answered."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: memoryview) -> None:
+    def __init__(self, status: int, headers: Headers, body: memoryview) -> None:
         self.status = status
         self.headers = headers
-        """By name in lower case."""
         self.body = body
 
 
@@ -136,13 +158,13 @@ class _Connection:
         self._calm_s = calm_s
         self._gathers = type(sock) is socket.socket  # TLS takes one buffer at a time
         self._deadline = 0.0
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self.reusable = True
 
     def is_quiet(self) -> bool:
         """Whether the server neither said anything since the last answer nor hung up."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Hang up."""
@@ -206,25 +228,24 @@ class _Connection:
             return Answer(status, headers, memoryview(self._read_chunks(rest)))
         if "content-length" not in headers:
             raise ValueError("a body without a length")
-        size = int(headers["content-length"])
-        body = allocate(size) if place is None else place(status, headers, size)
-        if len(body) != size:
-            raise ValueError(f"a body of {size} bytes")
-        self._fill(body, rest)
+        size = int(headers.get("content-length"))
+        body = allocate(size) if place is None else place(status, size)
+        if len(body) < size:  # no more is wanted
+            self.reusable = False
+        self._fill(body, rest[: len(body)] if len(body) < size else rest)
         return Answer(status, headers, body)
 
-    def _read_head(self, rest: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    def _read_head(self, rest: bytes = b"") -> tuple[int, Headers, bytes]:
         while (end := rest.find(b"\r\n\r\n")) < 0:
             if len(rest) > _HEAD_BYTES:
                 raise ValueError("headers that do not end")
             rest += self._some()
-        first, *lines = rest[:end].decode("latin-1").split("\r\n")
-        version, _, status = first.partition(" ")
+        head = rest[:end].decode("latin-1")
+        version, _, status = head[: head.find("\r\n")].partition(" ")
         if not version.startswith("HTTP/1."):
-            raise ValueError(first[:80])
+            raise ValueError(head[:80])
         self.reusable &= version != "HTTP/1.0"
-        pairs = (line.partition(":") for line in lines)
-        return int(status[:3]), {name.lower(): value.strip() for name, _, value in pairs}, rest[end + 4 :]
+        return int(status[:3]), Headers(head), rest[end + 4 :]
 
     def _some(self) -> bytes:
         self._check_pace()

@@ -10,7 +10,7 @@ import hmac
 from functools import lru_cache
 from hashlib import sha256
 from time import gmtime, strftime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,16 +74,17 @@ def _canonical_request(
 
     Requests of one second for one function differ in nothing else.
     """
-    parts = urlsplit(url)
+    target, _, query = url.partition("://")[2].partition("?")  # `urlsplit` takes five times as long
+    host, slash, path = target.partition("/")
     signed = {name.lower(): " ".join(value.split()) for name, value in headers}
-    signed.setdefault("host", parts.netloc.rpartition("@")[2])
+    signed.setdefault("host", host.rpartition("@")[2])
     lines = sorted(item for item in signed.items() if item[0] not in _UNSIGNED)
     names = ";".join(name for name, _ in lines)
-    path = parts.path or "/"
+    path = slash + path or "/"
     if service != "s3":  # every other service signs the encoded path encoded once more
         path = quote(path, safe="/~")
     shown = "".join(f"{name}:{value}\n" for name, value in lines)
-    return names, f"{method}\n{path}\n{_canonical_query(parts.query)}\n{shown}\n{names}\n"
+    return names, f"{method}\n{path}\n{_canonical_query(query)}\n{shown}\n{names}\n"
 
 
 def _canonical_query(query: str) -> str:
