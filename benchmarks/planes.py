@@ -11,6 +11,8 @@ from __future__ import annotations
 import pickle
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +21,15 @@ from benchmarks.rawsocket import RawSocket, raw_socket
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
 from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.s3 import S3Store
 from graphlambda.store.server import start
 from graphlambda.store.valkey import ValkeyStore, spec_of
+from graphlambda.testing.s3_servers import BUCKET, REGION, S3Server, seaweed
 from graphlambda.testing.servers import valkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import redis
 
@@ -39,6 +42,7 @@ BYTES = ", bytes alone"
 
 _RUN, _KEY = "bench", bytes(range(32))
 _MOST_BYTES = 3 << 30
+_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,62 @@ def valkey_tcp(folder: Path) -> Iterator[Mapping[str, Road]]:
         client = redis.Redis.from_url(url)
         yield _beside_redis_py(ValkeyStore(spec_of(url)), client, raw)
         client.close()
+
+
+@contextmanager
+def s3(_folder: Path) -> Iterator[Mapping[str, Road]]:
+    """Yield a SeaweedFS in memory, boto3, and obstore. All put a value only where there is none, as we must."""
+    place = _MEMORY if _MEMORY.is_dir() else None
+    with TemporaryDirectory(prefix="gl-", dir=place) as folder, seaweed(Path(folder)) as server:
+        store = S3Store(server.location(), lambda: server.keys)
+        yield {
+            OURS: _ours(store),
+            **_both("boto3", _boto3(server)),
+            **_both("obstore", _obstore(server)),
+            MEMCPY: _memcpy(),
+        }
+
+
+def _boto3(server: S3Server) -> Road:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name=REGION,
+        aws_access_key_id=server.keys.access_key,
+        aws_secret_access_key=server.keys.secret_key,
+    )
+
+    def put(name: str, content: bytes | memoryview) -> None:
+        client.put_object(Bucket=BUCKET, Key=f"boto3/{name}", Body=bytes(content), IfNoneMatch="*")
+
+    def get(name: str) -> Any:
+        return client.get_object(Bucket=BUCKET, Key=f"boto3/{name}")["Body"].read()
+
+    return Road(put, get, lambda name: client.delete_object(Bucket=BUCKET, Key=f"boto3/{name}"))
+
+
+def _obstore(server: S3Server) -> Road:
+    from obstore.store import S3Store as Obstore
+
+    store = Obstore(
+        BUCKET,
+        prefix="obstore",
+        endpoint=server.endpoint,
+        access_key_id=server.keys.access_key,
+        secret_access_key=server.keys.secret_key,
+        region=REGION,
+        client_options={"allow_http": True, "timeout": "120s"},
+        virtual_hosted_style_request=False,
+    )
+
+    def put(name: str, content: bytes | memoryview) -> None:
+        store.put(
+            name, content, mode="create", use_multipart=False
+        )  # in parts it is slower here, and unconditional
+
+    return Road(put, lambda name: store.get(name).bytes(), store.delete)
 
 
 def _beside_redis_py(store: ValkeyStore, client: redis.Redis, raw: RawSocket) -> Mapping[str, Road]:
@@ -150,4 +210,5 @@ PLANES: Mapping[str, Callable[[Path], AbstractContextManager[Mapping[str, Road]]
     "file": file,
     "valkey unix": valkey_unix,
     "valkey tcp": valkey_tcp,
+    "s3": s3,
 }
