@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from graphlambda.api.access import Access, access_of
 from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.api.surroundings import Surroundings, aws_identity
@@ -23,12 +24,12 @@ from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
 from graphlambda.local import LocalLambda, LocalSettings, gate, start
 from graphlambda.local.settings import credential_paths
 from graphlambda.scheduler.clock import SystemClock
-from graphlambda.scheduler.http import Credentials, HttpInvoker
+from graphlambda.scheduler.http import HttpInvoker
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.store.keys import derive, root_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from graphlambda.compiler import Program
     from graphlambda.deployer.aws import AwsCloud
@@ -48,8 +49,7 @@ class Session:
     cloud: AwsCloud
     opened: Opened
     root: bytes
-    credentials: Callable[[], Credentials]
-    url: str
+    access: Access
     concurrency: int
     local: LocalLambda | None
     surroundings: Surroundings | None
@@ -69,11 +69,14 @@ class Session:
     def invoker(self) -> HttpInvoker:
         """Return a new invoker; whoever runs with it closes it."""
         return HttpInvoker(
-            self.url,
-            region=self.config.region,
-            credentials=self.credentials,
+            self.access.url,
+            region=self.access.region,
+            credentials=self.access.keys,
+            renew=self.access.keys.renew,
             connections=self.concurrency,
             clock=SystemClock(),
+            proxy=self.access.proxy,
+            tls=self.access.tls,
         )
 
     @contextmanager
@@ -183,13 +186,12 @@ def _session(
 ) -> Session:
     from graphlambda.deployer.aws import endpoint_cloud  # noqa: PLC0415  (boto3, when something is deployed)
 
-    keys = Credentials(credentials.access_key, credentials.secret_key)
     cloud = endpoint_cloud(
         url, config.region, access_key=credentials.access_key, secret_key=credentials.secret_key
     )
     identify, always = found.identify or partial(aws_identity, config.region), found.identify is not None
     surroundings = Surroundings(local, identify, always=always) if local is not None else None
-    return Session(config, cloud, found, root, lambda: keys, url, concurrency, local, surroundings)
+    return Session(config, cloud, found, root, access_of(cloud), concurrency, local, surroundings)
 
 
 def _is_dead(session: Session) -> bool:

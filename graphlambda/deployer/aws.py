@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
+from botocore.session import get_session
 
 from graphlambda.deployer.functions import (
     Call,
@@ -45,21 +46,23 @@ UNPACED = frozenset({"get_function"})
 
 def aws_cloud(region: str) -> AwsCloud:
     """Return the account of the user's own credentials chain, paced to what AWS takes."""
-    client = boto3.session.Session().client("lambda", region_name=region, config=_config())
+    core = boto3.session.Session(botocore_session=get_session())
+    client = core.client("lambda", region_name=region, config=_config())
     return AwsCloud(client, endpoint=region, pace=TokenBucket(CALLS_PER_S).take)
 
 
 def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
     """Return what answers at `endpoint`, unpaced; neither the user's AWS identity nor a proxy is used."""
-    client = boto3.session.Session().client(
-        "lambda",
-        region_name=region,
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        config=_config(proxies={}),
+
+    def session() -> Any:
+        core = get_session()
+        core.set_credentials(access_key, secret_key)
+        return core
+
+    client = boto3.session.Session(botocore_session=session()).client(
+        "lambda", region_name=region, endpoint_url=endpoint, config=_config(proxies={})
     )
-    return AwsCloud(client, endpoint=endpoint, pace=_at_once)
+    return AwsCloud(client, endpoint=endpoint, pace=_at_once, session=session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class AwsCloud:
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    session: Callable[[], Any] = get_session
+    """Makes a botocore session as the client's: Invoke, which boto3 does not call, takes what it finds."""
 
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
         """Return what there is; one GetFunction a function, one ListLayerVersions a layer."""

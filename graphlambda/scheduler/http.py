@@ -21,6 +21,7 @@ from yarl import URL
 
 from graphlambda.runtime.sigv4 import sign
 from graphlambda.scheduler.invoke import Reply
+from graphlambda.scheduler.outcomes import EXPIRED
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +53,7 @@ class Credentials:
 class HttpInvoker:
     """An invoker for one endpoint; connections are opened as they are needed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (how a connection is made and signed, each by name)
         self,
         endpoint: str,
         *,
@@ -60,17 +61,21 @@ class HttpInvoker:
         credentials: Callable[[], Credentials],
         connections: int,
         clock: Clock,
+        renew: Callable[[], None] | None = None,
         tail: bool = False,
         proxy: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`endpoint` is a URL without a path; `credentials` is asked at each invocation, so they may change.
 
+        `renew` is called where the service calls them expired, in a thread, before the reply that says so is returned.
         `tail` asks for the last 4 KB of the function's log with every reply.
         """
         self._endpoint = endpoint.rstrip("/")
         self._region = region
         self._credentials = credentials
+        self._renew = renew
+        self._renewing = asyncio.Lock()
         self._connections = connections
         self._clock = clock
         self._headers = {**_HEADERS, "X-Amz-Log-Type": "Tail"} if tail else _HEADERS
@@ -91,20 +96,27 @@ class HttpInvoker:
             ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
         """
         session = self._opened()
-        url = self._urls.get(function) or self._url(function)
+        url, keys = self._urls.get(function) or self._url(function), self._credentials()
         try:
             async with asyncio.timeout(timeout_s):
-                sent = session.post(
-                    url, data=payload, headers=self._signed(str(url), payload), proxy=self._proxy
-                )
-                async with sent as answer:
-                    return _reply(answer, await answer.read())
+                signed = self._signed(str(url), payload, keys)
+                async with session.post(url, data=payload, headers=signed, proxy=self._proxy) as answer:
+                    reply = _reply(answer, await answer.read())
+                if reply.error_code in EXPIRED:
+                    await self._renewed(keys)
+                return reply
         except TimeoutError as error:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ConnectionRefusedError(f"{self._endpoint}: {error or type(error).__name__}") from error
         except aiohttp.ClientError as error:
             raise ConnectionError(f"{self._endpoint}: {error or type(error).__name__}") from error
+
+    async def _renewed(self, keys: Credentials) -> None:
+        """Have credentials renewed that have expired, once for all invocations that were signed with them."""
+        async with self._renewing:
+            if self._renew is not None and self._credentials() == keys:
+                await asyncio.to_thread(self._renew)
 
     async def close(self) -> None:
         """Drop all connections; invocations in flight end with `ConnectionError`."""
@@ -131,11 +143,10 @@ class HttpInvoker:
         self._urls[function] = url = URL(self._endpoint + path, encoded=True)
         return url
 
-    def _signed(self, url: str, payload: bytes) -> dict[str, str]:
-        with_ = self._credentials()
+    def _signed(self, url: str, payload: bytes, keys: Credentials) -> dict[str, str]:
         return sign(
-            "POST", url, self._headers, payload, access_key=with_.access_key, secret_key=with_.secret_key,
-            token=with_.token, region=self._region, service="lambda", now=self._clock.time(),
+            "POST", url, self._headers, payload, access_key=keys.access_key, secret_key=keys.secret_key,
+            token=keys.token, region=self._region, service="lambda", now=self._clock.time(),
         )  # fmt: skip
 
 

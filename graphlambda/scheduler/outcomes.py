@@ -129,6 +129,9 @@ _BY_CODE = {
     "MissingAuthenticationTokenException": Kind.DENIED,
 }
 
+EXPIRED = frozenset(code for code, kind in _BY_CODE.items() if kind is Kind.EXPIRED)
+"""What Lambda calls credentials that were valid once."""
+
 _PERMANENT = frozenset(
     {
         "EC2AccessDeniedException",

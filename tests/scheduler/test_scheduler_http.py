@@ -60,6 +60,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes | None]] = {
     "echo": (200, {"X-Amz-Log-Result": "UkVQT1JU"}, None),
     "slow": (200, {}, None),
     "failing": (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorType": "ValueError"}'),
+    "expired": (403, {"x-amzn-ErrorType": "ExpiredTokenException"}, b'{"Message": "expired"}'),
     "busy": (
         429,
         {"x-amzn-ErrorType": "TooManyRequestsException", "Retry-After": "3"},
@@ -159,6 +160,42 @@ class TestHttpInvoker(InvokerTests):
         assert headers["X-Amz-Invocation-Type"] == "RequestResponse"
         assert headers["X-Amz-Log-Type"] == "Tail"
         assert json.loads(body) == {"x": 1}
+
+
+def test_expired_credentials_are_renewed_once_and_sign_what_comes_next(endpoint: str) -> None:
+    keys, renewals = [Credentials("AKOLD", "secret")], list[int]()
+
+    def renew() -> None:
+        renewals.append(1)
+        keys[0] = Credentials("AKNEW", "secret")
+
+    async def some() -> list[str]:
+        invoker = HttpInvoker(
+            endpoint,
+            region="eu-central-1",
+            credentials=lambda: keys[0],
+            renew=renew,
+            connections=20,
+            clock=SystemClock(),
+        )
+        told = await asyncio.gather(*[invoker.invoke("expired", b"{}", timeout_s=10) for _ in range(5)])
+        await invoker.invoke("echo", b"{}", timeout_s=10)
+        await invoker.close()
+        return [reply.error_code for reply in told]
+
+    assert asyncio.run(some()) == ["ExpiredTokenException"] * 5
+    assert renewals == [1]
+    assert "Credential=AKNEW/" in Lambda.seen[-1][1]["Authorization"]
+
+
+def test_a_proxy_is_asked_for_the_endpoint(endpoint: str) -> None:
+    async def once() -> None:
+        invoker = invoker_of("http://functions.invalid", proxy=endpoint)
+        await invoker.invoke("echo", b"{}", timeout_s=10)
+        await invoker.close()
+
+    asyncio.run(once())
+    assert Lambda.seen[-1][0] == "http://functions.invalid/2015-03-31/functions/echo/invocations"
 
 
 def test_secrets_are_not_shown() -> None:

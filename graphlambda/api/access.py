@@ -1,0 +1,79 @@
+"""How Invoke's own client reaches Lambda: as boto3's client reaches it, from the same botocore session.
+
+In: a `Cloud` over boto3. Out: what `HttpInvoker` is given. Must not look for anything by other rules than botocore's.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.errors import ConfigError
+from graphlambda.scheduler.http import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphlambda.deployer.aws import AwsCloud
+
+
+class Keys:
+    """The credentials of a botocore session."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        """`find` looks for botocore's credentials where they come from: files, variables, a role.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        self._find = find
+        self._found = find()
+        if self._found is None:
+            raise ConfigError(
+                "no AWS credentials are found: `aws configure`, `aws sso login`, or set AWS_PROFILE"
+            )
+
+    def __call__(self) -> Credentials:
+        """Return them; botocore makes those anew that are about to expire and can be made."""
+        frozen = self._found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def renew(self) -> None:
+        """Look for them once more: somebody may have logged in again meanwhile."""
+        self._found = self._find() or self._found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where Lambda is, and how its requests are sent."""
+
+    url: str
+    """Without a path."""
+
+    region: str
+    keys: Keys
+    proxy: str | None
+    tls: ssl.SSLContext | None
+    """Trusts whom boto3 trusts; None where the URL is not https."""
+
+
+def access_of(cloud: AwsCloud) -> Access:
+    """Return how a cloud's own client sends its requests.
+
+    Raises:
+        ConfigError: it has no credentials.
+    """
+    from botocore.httpsession import ProxyConfiguration, get_cert_path  # noqa: PLC0415  (as boto3: when needed)
+    from botocore.utils import get_environ_proxies  # noqa: PLC0415
+
+    meta = cloud.client.meta
+    proxies = get_environ_proxies(meta.endpoint_url) if meta.config.proxies is None else meta.config.proxies
+    bundle = cloud.session().get_config_variable("ca_bundle") or get_cert_path(True)
+    return Access(
+        url=meta.endpoint_url,
+        region=meta.region_name,
+        keys=Keys(lambda: cloud.session().get_credentials()),
+        proxy=ProxyConfiguration(proxies).proxy_url_for(meta.endpoint_url),
+        tls=ssl.create_default_context(cafile=bundle) if meta.endpoint_url.startswith("https:") else None,
+    )
