@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 FULL_ERRORS = 16
 """How many errors of one reply come with their exception and frames."""
 
+LOOK_EVERY_S = 0.1
+"""How often a batch looks between two tasks whether its run still goes on."""
+
 ERROR_BYTES = 256 * 1024
 """The largest frame of an exception that goes home."""
 
@@ -83,11 +86,14 @@ class Invocation:
         self._frames = Frames(self._run, self._keys, self._client, inline)
         self._parts = Parts(self._tasks, picks, self._frames)
         self._outcomes = Outcomes()
+        self._looked_s, self._ended = time.perf_counter(), ""
 
     def run(self) -> None:
         """Run all tasks."""
         row = 0
         for task in self._tasks:
+            if self._has_ended():
+                break
             if task in self._parts.picks:
                 self._run_task(task, partial(self._picked, task))
             else:
@@ -98,7 +104,14 @@ class Invocation:
 
     def told(self) -> dict[str, Any]:
         """Return what became of the tasks that were run, as the wire says it."""
-        return {**self._outcomes.told(), "peak_mb": peak_mb()}
+        return {**self._outcomes.told(), "peak_mb": peak_mb(), "ended": self._ended}
+
+    def _has_ended(self) -> bool:
+        """Whether the run does not go on: its store is asked at most every `LOOK_EVERY_S`, never by a short batch."""
+        now_s = time.perf_counter()
+        if now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s, self._ended = now_s, self._client.ended(self._run)
+        return self._ended != ""
 
     def _run_task(self, task: int, run: Callable[[], int]) -> None:
         """Note what becomes of a task; `run` sends its value and returns the bytes of it."""

@@ -45,6 +45,7 @@ Reply::
      "unsent": [],                         # tasks whose values are nowhere: whoever reads them is in this reply
      "left": [],                           # projections that are for another invocation: what they pick from was
                                            # not made, or picking takes so long that it is work
+     "ended": "" | "cancelled" | "dropped" | "its client is lost",   # why later tasks of the batch were not begun
      "modules": {"17": ["pandas"]},        # what un-pickling a value imports, where anything
      "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                         "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
@@ -58,7 +59,7 @@ Reply::
           "left_out": "…",                    # of missing_path only: why a file of a distribution is not there
           "frames": [["<fingerprint>" | "<file inside the artifact>", instruction offset, line or 0, "name"], …]}}}
 
-A task that was not reached (an earlier one ended the environment) is not among `tasks`. A failed task may have
+A task that was not reached (an earlier one ended the environment, or the run has `ended`) is not among `tasks`. A failed task may have
 output, too. From the 17th error of a reply on, they come without frame and frames. A batch that cannot be
 read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError` or
 `LostValueError`.

@@ -243,9 +243,17 @@ class Execution:
             if task in asked:
                 await self._mending.mend_task(table, function, task, error)
         if unreached := asked.difference(answered.tasks, answered.left) | asked & in_pieces:
-            lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
-            await self._mending.mend(table, function, tuple(sorted(unreached)), lost)
+            await self._mend_unreached(table, function, unreached, answered.ended)
         await self._tidy()
+
+    async def _mend_unreached(self, table: int, function: str, tasks: set[int], ended: str) -> None:
+        """See to tasks of which a reply does not tell; where the function took the run for `ended`, none was begun."""
+        if ended:
+            for task in sorted(tasks):
+                self._state.give_back(task)
+        else:
+            lost = Failed(Kind.ENVIRONMENT_LOST, "the reply does not tell of it")
+            await self._mending.mend(table, function, tuple(sorted(tasks)), lost)
 
     def _in_pieces(self, answered: Answered) -> set[int]:
         """Return the tasks whose values are nowhere, though the reply does not tell of all their parts."""

@@ -94,6 +94,9 @@ class Answered:
     left: frozenset[int]
     """Projections that were not done and are to be asked for again."""
 
+    ended: str
+    """Why the function took the run for ended and began no more of its tasks; empty where it did not."""
+
     outputs: Mapping[int, Mapping[str, Any]]
     """By task, what it printed, warned of and logged."""
 
@@ -198,6 +201,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
         errors=errors,
         unsent=frozenset(body["unsent"]),
+        ended=body["ended"],
         left=frozenset(body["left"]),
         outputs=_by_task(body["outputs"]),
         peak_mb=body["peak_mb"],

@@ -182,6 +182,7 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "stored": [],
         "unsent": [],
         "left": [],
+        "ended": "",
         "modules": {},
         "outputs": {},
         "errors": {},

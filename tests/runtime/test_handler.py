@@ -133,6 +133,19 @@ def test_what_was_not_sent_is_stored_after_all_where_a_task_of_the_batch_fails(
     assert frame.decode(store.get("run-1", "v-0"), key=bytes(range(32)), context=b"run-1/v-0") == 3
 
 
+def test_a_batch_stops_between_two_tasks_once_its_run_has_ended(
+    function: Start, requests: Requests, store: FileStore
+) -> None:
+    slow = function("import time\ndef operation(p0):\n    time.sleep(p0)\n    return p0\n")
+    going_on = slow(requests.request([("l", 0.11)], [("l", 0.11)]))
+    assert (going_on["tasks"], going_on["ended"]) == ([0, 1], "")
+    store.cancel("run-1")
+    short = slow(requests.request([("l", 0.0)], [("l", 0.0)]))
+    assert (short["tasks"], short["ended"]) == ([0, 1], "")
+    long = slow(requests.request([("l", 0.11)], [("l", 0.0)], [("l", 0.0)]))
+    assert (long["tasks"], long["ended"]) == ([0], "cancelled")
+
+
 def test_a_failed_task_leaves_the_others_alone(function: Start, requests: Requests) -> None:
     reply = function("def operation(p0):\n    return 1 / p0\n")(
         requests.request([("l", 1)], [("l", 0)], [("l", 2)])

@@ -39,6 +39,7 @@ from graphlambda.scheduler.events import (
 )
 from graphlambda.testing.invokers import (
     doubled,
+    ended,
     function_error,
     halved,
     lost,
@@ -255,6 +256,13 @@ def test_a_lost_environment_of_a_batch_charges_nobody_and_its_tasks_run_singly(b
 def test_a_batch_half_told_runs_only_its_other_half_again(bench: Bench) -> None:
     assert bench.run(wide(12), [halved], limits=Limits(batch=12, concurrency=1)) == WIDE_12
     assert [len(event.tasks) for event in bench.of(InvocationStarted)] == [12, *[1] * 6, 1]
+
+
+def test_tasks_that_a_function_did_not_begin_since_the_run_seemed_over_share_an_invocation_again(
+    bench: Bench,
+) -> None:
+    assert bench.run(wide(12), [ended], limits=Limits(batch=12, concurrency=1, idempotent=False)) == WIDE_12
+    assert [len(event.tasks) for event in bench.of(InvocationStarted)] == [12, 6, 1]
 
 
 def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
