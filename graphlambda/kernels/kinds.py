@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ma
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ def _divide(a: Any, b: Any, out: Any = None, dtype: Any = None) -> Any:
     return quotient if dtype is None else quotient.astype(dtype)
 
 
-_ma: Any = np.ma  # not all of it is typed
+_ma: Any = ma  # not all of it is typed
 _divide_masked = _ma.core._DomainedBinaryOperation(_divide, _ma.core._DomainSafeDivide(), 0, 1)
 """As `np.ma.divide`, which cannot convert, does it: what lies behind the mask is a part of the result."""
 

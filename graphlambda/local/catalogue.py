@@ -4,6 +4,7 @@ In: records. Out: the same records, to every service on the same folder, now and
 Must not know HTTP or processes. Each record is a JSON file that is replaced whole; changes take a lock.
 
     functions/<name>.json     layers/<name>/<version>.json      (an empty file: that version was deleted)
+    started                   (its time is when a service began last)
     code/<digest>/            opt/<digest>/                     (see `unpack`)
 """
 
@@ -39,6 +40,7 @@ class Catalogue:
         self._folder = str(self._functions)
         self._layers = state / "layers"
         self._lock = state / "lock"
+        self._started = state / "started"
         self._read: dict[str, tuple[tuple[int, int], Function]] = {}
         for folder in (state, self.code, self._opt, self._functions, self._layers):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,17 +72,17 @@ class Catalogue:
                 found.append(self.function(path.stem))
         return found
 
-    def used_last(self, count: int) -> list[Function]:
-        """Return the functions that were used last, the latest first."""
-        stamps = {}
-        for path in self._functions.glob("*.json"):
-            with suppress(FileNotFoundError):  # another service has just deleted it
-                stamps[path.stem] = path.stat().st_mtime_ns
+    def used_before(self, most: int) -> list[Function]:
+        """Return the functions that were used since this was asked last, in order: those of the service before."""
+        since_ns = self._started.stat().st_mtime_ns if self._started.exists() else 0
+        self._started.touch()
         found = []
-        for name in sorted(stamps, key=lambda name: stamps[name], reverse=True)[:count]:
-            with suppress(ServiceError):
-                found.append(self.function(name))
-        return found
+        for path in self._functions.glob("*.json"):
+            with suppress(ServiceError, FileNotFoundError):  # another service has just deleted it
+                if (used_ns := path.stat().st_mtime_ns) >= since_ns:
+                    found.append((used_ns, self.function(path.stem)))
+        found.sort(key=lambda each: each[0])
+        return [function for _, function in found[-most:]]
 
     def add_function(self, function: Function) -> None:
         """Keep a new function.

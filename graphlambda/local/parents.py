@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphlambda.local import limits, processes
@@ -199,7 +200,7 @@ class Parents:
         self._ending: set[Parent] = set()
         self._barren: dict[Warmth, str] = {}
         """What no parent can have without being unsafe to fork, and why."""
-        self._to_warm: list[Warmth] = []
+        self._to_warm: deque[Warmth] = deque()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -214,14 +215,13 @@ class Parents:
         return parent
 
     def warm(self, wanted: Iterable[Warmth]) -> None:
-        """Start parents ahead of need, one after the other: what needs less first, since that may do for more."""
-        fresh = dict.fromkeys(warmth for warmth in wanted if warmth not in self._live)
-        self._to_warm = sorted(fresh, key=lambda warmth: len(warmth.modules), reverse=True)
+        """Start parents ahead of need, one after the other and in the order in which they will be needed."""
+        self._to_warm = deque(dict.fromkeys(wanted))
         self._warm_next()
 
     def retire(self, stays: Callable[[Warmth], bool]) -> None:
         """Let go of parents that are not wanted any more: each ends with the last of its environments."""
-        self._to_warm = [warmth for warmth in self._to_warm if stays(warmth)]
+        self._to_warm = deque(filter(stays, self._to_warm))
         for warmth in [warmth for warmth in self._live if not stays(warmth)]:
             self._let_go(warmth)
 
@@ -282,6 +282,6 @@ class Parents:
             if len(self._live) >= self._most:
                 self._to_warm.clear()
                 return
-            warmth = self._to_warm.pop()
+            warmth = self._to_warm.popleft()
             if warmth not in self._live and warmth not in self._barren and self._alike(warmth) is None:
                 self._started(warmth)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphlambda.local.records import Function
 
 _WARMED = 16
-"""For how many functions, those used last, parents are warmed at the start of the service."""
+"""For how many functions parents are warmed at the start of the service."""
 
 _INVOKE = ("/2015-03-31/functions/", "/invocations")
 
@@ -160,8 +160,8 @@ class Service:
         self._loop.call_soon_threadsafe(action)
 
     def _warm(self) -> None:
-        """Have parents ready for what was used last: the client needs a while until it invokes anything."""
-        self._pool.warm(self._catalogue.used_last(_WARMED))
+        """Have parents ready for what the service before used: the client needs a while until it invokes anything."""
+        self._pool.warm(self._catalogue.used_before(_WARMED))
 
     def _reserved(self) -> int:
         return sum(function.reserved or 0 for function in self._catalogue.functions())
