@@ -256,6 +256,9 @@ class Config:
     isolation: str = field(default="auto", metadata=_by(_one_of("auto", "namespaces", "landlock", "plain")))
     """How local functions are kept from the machine; `auto`: the strongest that works here."""
 
+    network: bool = field(default=True, metadata=_by(_switch))
+    """Whether local functions reach the network; `no` needs a machine that allows namespaces."""
+
     deployment_id: str = field(metadata=_by(_like(r"[a-z0-9]{1,8}", "1 to 8 lower-case letters or digits")))
     """Stands in all names that we make in an account; who shares it shares functions."""
 
@@ -360,4 +363,6 @@ def _deployment_id(where: str, environ: Mapping[str, str]) -> str:
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     if values.get("endpoint") == AWS and values.get("role", LOCAL_ROLE) == LOCAL_ROLE:
         return [f"role= ({PREFIX}ROLE) must be given for AWS: the ARN of the role that functions run under"]
+    if values.get("endpoint") and not values.get("network", True):
+        return [f"network= ({PREFIX}NETWORK) is for the local Lambda: a VPC says what functions on AWS reach"]
     return []

@@ -33,6 +33,7 @@ DEFAULTS = Config(
     progress=None,
     paths=(),
     isolation="auto",
+    network=True,
     deployment_id="local",
     deps="exact",
     requirements=(),
@@ -60,6 +61,7 @@ VARIABLES = {
     "GRAPHLAMBDA_PROGRESS": ("no", False),
     "GRAPHLAMBDA_PATHS": ("/data:/more", (Path("/data"), Path("/more"))),
     "GRAPHLAMBDA_ISOLATION": ("plain", "plain"),
+    "GRAPHLAMBDA_NETWORK": ("yes", True),
     "GRAPHLAMBDA_DEPLOYMENT_ID": ("team1", "team1"),
     "GRAPHLAMBDA_DEPS": ("safe", "safe"),
     "GRAPHLAMBDA_REQUIREMENTS": ("s3fs, lz4", ("s3fs", "lz4")),
@@ -160,6 +162,12 @@ def test_all_mistakes_are_reported_together_with_their_source() -> None:
     ]
 
 
+def test_only_the_local_lambda_can_cut_functions_off_the_network() -> None:
+    assert not load({"network": False}, HOME).network
+    with pytest.raises(ConfigError, match=r"network= \(GRAPHLAMBDA_NETWORK\) is for the local Lambda"):
+        load({"network": False, "endpoint": "http://127.0.0.1:9001"}, HOME)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
@@ -179,6 +187,7 @@ def test_all_mistakes_are_reported_together_with_their_source() -> None:
         ("progress", 2, "yes or no"),
         ("paths", 7, "a list, or text divided by ':'"),
         ("paths", [7], "a path"),
+        ("network", "perhaps", "yes or no"),
         ("isolation", "docker", "one of auto, namespaces, landlock, plain"),
         ("deployment_id", "Local", "1 to 8 lower-case letters or digits"),
         ("deployment_id", "ninechars", "1 to 8 lower-case letters or digits"),

@@ -119,6 +119,7 @@ def session_of(config: Config) -> Session:
         config.cache_dir,
         config.state_dir,
         config.isolation,
+        config.network,
         config.concurrency,
     )
     with _guard:
@@ -158,6 +159,7 @@ def _at_home(config: Config, found: Opened, root: bytes) -> Session:
             visible=visible,
             hidden=(*credential_paths(Path.home()), config.state_dir),
             isolation=cast("Any", config.isolation),  # the configuration checked the word
+            network=config.network,
         )
     )
     atexit.register(local.close)

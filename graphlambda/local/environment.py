@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from graphlambda.local.parents import Parent
     from graphlambda.local.records import Function
 
+_PORT_ALONE = 9001
+"""Where a process without a network finds the Runtime API: in a network of its own, `guest.sandbox` listens there."""
+
 FREEZE_S = 0.05
 """How long a process goes on after its invocation before it is frozen. Lambda freezes at once; here, waking a frozen
 process would cost each of many short invocations in a row."""
@@ -78,6 +81,7 @@ class Environment:
         """When the invocation that runs is ended, on the loop's clock."""
         self._free_since_s = 0.0
         self._resting: asyncio.TimerHandle | None = None
+        self._serving: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._pid: int | None = None
         """None before it is born and after it has died."""
@@ -97,9 +101,10 @@ class Environment:
             OSError: the process could not be started.
         """
         loop = asyncio.get_running_loop()
-        listener = socket.create_server(("127.0.0.1", 0))
-        self._port = listener.getsockname()[1]
         self._token = str(launch.specification["token"])
+        self._alone = not launch.specification["network"]
+        listener = None if self._alone else socket.create_server(("127.0.0.1", 0))
+        self._port = _PORT_ALONE if listener is None else listener.getsockname()[1]
         variables = {**launch.variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._port}"}
         self._launch = replace(launch, variables=variables)
         self._output, end = os.pipe()
@@ -111,13 +116,14 @@ class Environment:
             else:
                 parent.fork(self, self._launch.order(), os.dup(end))
         except OSError:
-            listener.close()
+            if listener is not None:
+                listener.close()
             os.close(self._output)
             self._close_input()
             raise
         loop.add_reader(self._output, self._drain)
-        api = RuntimeApi(self, by_token=launch.specification["client"] == "pure")
-        self._serving = loop.create_task(self._listen(listener, api))
+        if listener is not None:
+            self._serve_on(listener)
         self._current = first
         self._deadline_s = loop.time() + limits.INIT_S + self.function.timeout_s
 
@@ -151,9 +157,11 @@ class Environment:
 
     # --- what a parent says ------------------------------------------------------------------------------------
 
-    def born(self, pid: int) -> None:
-        """The process was forked."""
+    def born(self, pid: int, listener: socket.socket | None) -> None:
+        """The process was forked; without a network, it brings along what it will ask."""
         self._is(pid, forked=True)
+        if listener is not None:
+            self._serve_on(listener)
         if self.dead:
             self._kill()
 
@@ -171,6 +179,8 @@ class Environment:
 
     def is_own(self, peer: tuple[str, int]) -> bool:
         """Return whether a connection comes from this environment's process."""
+        if self._alone:
+            return True  # nobody else has its network
         return self._pid is not None and processes.owns_connection(self._pid, peer, self._port)
 
     def has_token(self, token: str) -> bool:
@@ -214,20 +224,37 @@ class Environment:
     def _spawn(self) -> None:
         """Start the process plainly."""
         launch = self._launch
+        ours, theirs = socket.socketpair()
         process = subprocess.Popen(
             launch.command,
             env=dict(launch.variables),
             cwd=launch.folder,
-            stdin=subprocess.PIPE,
+            stdin=theirs.fileno(),
             stdout=self._input,
             stderr=self._input,
             start_new_session=True,
         )
-        assert process.stdin is not None
-        with process.stdin as pipe:
-            pipe.write(json.dumps(launch.specification).encode())
+        theirs.close()
+        ours.sendall(json.dumps(launch.specification).encode())
+        ours.shutdown(socket.SHUT_WR)
+        if self._alone:
+            asyncio.get_running_loop().add_reader(ours, self._take_listener, ours)
+        else:
+            ours.close()
         self._is(process.pid, forked=False)
         processes.watch(process, self.died)
+
+    def _take_listener(self, guest: socket.socket) -> None:
+        """Take over what the process, which has no network, listens with for us."""
+        _, files, _, _ = socket.recv_fds(guest, 16, 1)
+        asyncio.get_running_loop().remove_reader(guest)
+        guest.close()
+        if files:
+            self._serve_on(socket.socket(fileno=files[0]))
+
+    def _serve_on(self, listener: socket.socket) -> None:
+        api = RuntimeApi(self, by_token=self._launch.specification["client"] == "pure")
+        self._serving = asyncio.get_running_loop().create_task(self._listen(listener, api))
 
     def _is(self, pid: int, *, forked: bool) -> None:
         """Take note of the process; it alone writes to its log from now on."""
@@ -336,7 +363,8 @@ class Environment:
         self._close_input()
         if self._resting is not None:
             self._resting.cancel()
-        self._serving.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
         if self._server is not None:
             self._server.close()
         if self._launch.tmp is not None:

@@ -115,9 +115,13 @@ def isolation(settings: LocalSettings, runtime: Path) -> Level:
     """Return the level that is asked for, or the strongest that works here; each is tried.
 
     Raises:
-        LocalLambdaError: the level asked for does not work here.
+        LocalLambdaError: the level asked for does not work here, or cannot cut functions off the network.
     """
     levels = LEVELS if settings.isolation == "auto" else (settings.isolation,)
+    if not settings.network:
+        levels = tuple(level for level in levels if level == "namespaces")
+        if not levels:
+            raise LocalLambdaError(f"network=False needs isolation='namespaces', not {settings.isolation!r}")
     reasons = []
     for level in levels:
         reason = _why_not(level, settings.state, runtime)
@@ -126,6 +130,7 @@ def isolation(settings: LocalSettings, runtime: Path) -> Level:
         reasons.append(f"{level}: {reason}")
     raise LocalLambdaError(
         f"No isolation of {', '.join(levels)} works on this machine ({'; '.join(reasons)})"
+        + ("" if settings.network else "; network=False needs it")
     )
 
 

@@ -86,7 +86,7 @@ class Launcher:
     """Prepares launches for one service."""
 
     def __init__(
-        self, state: Path, catalogue: Catalogue, runtime: Path, *, level: Level, client: str
+        self, state: Path, catalogue: Catalogue, runtime: Path, *, level: Level, client: str, network: bool
     ) -> None:
         self._catalogue = catalogue
         self._runtime = runtime
@@ -94,6 +94,7 @@ class Launcher:
         self._parent_command = tuple(command(runtime, "parent"))
         self._level = level
         self._client = client
+        self._network = network
         self._imports: dict[tuple[str, str], Imports | None] = {}
         self._tmp = state / "tmp"
         self._root = state / "root"
@@ -118,6 +119,7 @@ class Launcher:
             tmp_mb=function.ephemeral_mb,
             client=self._client,
             token=secrets.token_urlsafe(),
+            network=self._network,
         )
         variables = {
             **function.variables,
@@ -170,7 +172,13 @@ class Launcher:
             task=self._root, opt=warmth.layers, runtime=self._runtime, tmp=self._tmp, root=self._root
         )
         spec = parent_specification(
-            self._level, place, warmth.sight, code=self._catalogue.code, tmp=tmp, client=self._client
+            self._level,
+            place,
+            warmth.sight,
+            code=self._catalogue.code,
+            tmp=tmp,
+            client=self._client,
+            network=self._network,
         )
         variables = {**_WITHOUT_THREADS, **dict(warmth.variables), **common_variables(), "TMPDIR": str(tmp)}
         if self._level == "namespaces":

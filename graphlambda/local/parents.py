@@ -32,8 +32,8 @@ _MESSAGE_BYTES = 1 << 18
 class Child(Protocol):
     """An environment that waits to be forked."""
 
-    def born(self, pid: int) -> None:
-        """Learn the process that everything of the environment descends from."""
+    def born(self, pid: int, listener: socket.socket | None) -> None:
+        """Learn the process that everything of the environment descends from, and what listens where it is alone."""
 
     def died(self, returncode: int) -> None:
         """Learn that the process has ended."""
@@ -129,7 +129,7 @@ class Parent:
     def _heard(self) -> None:
         """Take note of what the parent, or a child of it, says."""
         try:
-            data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
+            data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
         except BlockingIOError:
             return
         except OSError:
@@ -141,7 +141,7 @@ class Parent:
             case {"ready": why, "loaded": loaded}:
                 self._is_ready(why, loaded)
             case {"born": number}:
-                self._born(number, files[0])
+                self._born(number, *files)
             case {"refused": number, "why": why}:
                 self.why_not = why
                 self._refuse(number)
@@ -157,13 +157,13 @@ class Parent:
         for order in waiting:
             self._order(*order)
 
-    def _born(self, number: int, handle: int) -> None:
+    def _born(self, number: int, handle: int, listener: int | None = None) -> None:
         pid = processes.pid_of(handle)
         os.close(handle)
         if pid is not None:
             self.has_forked = True
             self._pids[number] = pid
-            self._children[number].born(pid)
+            self._children[number].born(pid, None if listener is None else socket.socket(fileno=listener))
 
     def _refuse(self, number: int) -> None:
         self._children.pop(number).refused()

@@ -118,10 +118,16 @@ def interpreter() -> Path:
 
 
 def specification(
-    level: Level, place: Place, sight: Sight, *, tmp_mb: int, client: str, token: str
+    level: Level, place: Place, sight: Sight, *, tmp_mb: int, client: str, token: str, network: bool = True
 ) -> dict[str, Any]:
     """Return what the guest's bootstrap reads."""
-    common = {"parent": os.getpid(), "level": level, "client": client, "token": token}
+    common = {
+        "parent": os.getpid(),
+        "level": level,
+        "client": client,
+        "token": token,
+        "network": network,
+    }
     if level == "namespaces":
         inner = {"task": "/var/task", "opt": "/opt", "runtime": "/var/runtime"}
         mounts = [list(mount) for mount in root_mounts(place, sight, tmp_mb)]
@@ -132,14 +138,14 @@ def specification(
 
 
 def parent_specification(
-    level: Level, place: Place, sight: Sight, *, code: Path, tmp: Path, client: str
+    level: Level, place: Place, sight: Sight, *, code: Path, tmp: Path, client: str, network: bool
 ) -> dict[str, Any]:
     """Return what the guest's parent reads.
 
     `place` holds no function, and the folder of all its children's private ones as /tmp; `code` holds the packages of
     all functions, `tmp` is the parent's own folder.
     """
-    spec = specification(level, place, sight, tmp_mb=_PARENT_TMP_MB, client=client, token="")
+    spec = specification(level, place, sight, tmp_mb=_PARENT_TMP_MB, client=client, token="", network=network)
     if level != "namespaces":
         return {**spec, "tmp": str(tmp), "readable": [*spec["readable"], str(code)]}
     more = [["bind", str(code), CODE, "ro"]]

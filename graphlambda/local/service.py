@@ -53,7 +53,14 @@ class Service:
         self._client = host.client_kind(settings.client)
         runtime = host.runtime_folder(settings.state, self._client)
         self._level = host.isolation(settings, runtime)
-        launcher = Launcher(settings.state, self._catalogue, runtime, level=self._level, client=self._client)
+        launcher = Launcher(
+            settings.state,
+            self._catalogue,
+            runtime,
+            level=self._level,
+            client=self._client,
+            network=settings.network,
+        )
         self._pool = Pool(
             launcher,
             Surroundings(sight=self._sight(settings.visible)),
@@ -102,6 +109,7 @@ class Service:
             isolation=self._level,
             tmp_limited=self._level == "namespaces",
             files_limited=self._level != "plain",
+            network=self._settings.network,
             client=self._client,
             python=host_runtime().removeprefix("python"),
             architecture=host.architecture(),

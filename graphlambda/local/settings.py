@@ -73,6 +73,9 @@ class LocalSettings:
     """Who speaks the Runtime API: AWS's own client, all of it or upon a faster HTTP of ours (the default), or ours where
     that cannot be installed."""
 
+    network: bool = True
+    """Whether functions reach the network; they can be cut off where namespaces are allowed."""
+
     most_bytes: int = 5_000_000_000
     """Unzipped code that a service takes over from those before it; what was used least recently is deleted."""
 
@@ -109,6 +112,9 @@ class Description:
 
     files_limited: bool
     """Whether functions see their visible paths only."""
+
+    network: bool
+    """Whether functions reach the network."""
 
     client: str
     """`awslambdaric`, `pipelined` or `pure`."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from graphlambda.errors import LocalLambdaError
-from graphlambda.local import plan
+from graphlambda.local import LocalSettings, plan, start
 from graphlambda.local.settings import credential_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.local.conftest import Account
@@ -30,10 +30,9 @@ def attempt(what, name):
         if what == "write": return open(name, "w").write("x")
         if what == "fill": return open(name, "wb").write(bytes(600 << 20))
         if what == "see": return os.path.exists(name)
-        if what == "connect":
-            import socket
-            host, port = name.split(":")
-            with socket.create_connection((host, int(port)), 5) as other: return other.recv(9).decode()
+        if what == "fetch":
+            import urllib.request
+            with urllib.request.urlopen(name, timeout=5) as page: return page.read().decode()
         if what == "environment": return os.environ.get(name)
     except Exception as error:
         return type(error).__name__
@@ -105,19 +104,48 @@ def test_what_was_not_named_is_not_there(inside: Inside, level: str, tmp_path: P
     assert {"FileNotFoundError", "PermissionError", "OSError"} >= set(inside(asked))
 
 
-def test_the_outside_network_is_there(inside: Inside) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Return the address of a page that an HTTP server on loopback shows."""
 
-        def greet() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.sendall(b"hello")
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"a page")
 
-        greeter = threading.Thread(target=greet)
-        greeter.start()
-        (heard,) = inside([("connect", f"127.0.0.1:{server.getsockname()[1]}")])
-        greeter.join()
-    assert heard == "hello"
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as above
+            del format, args
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_level_reads_the_same_address(inside: Inside, address: str) -> None:
+    assert inside([("fetch", address)]) == ["a page"]
+
+
+@pytest.mark.parametrize("client", ["awslambdaric", "pipelined", "pure"])
+def test_without_network_nothing_is_reached_and_functions_work(
+    opened: Callable[..., Account], address: str, client: str
+) -> None:
+    account = opened(concurrency=2, network=False, client=client)
+    shadowing = account.zipped({"app.py": LOOK, "colorsys.py": ""})  # is started plainly, not forked
+    names = [account.make(LOOK), account.make("", Code={"ZipFile": shadowing})]
+    asked = [("fetch", address), ("environment", "AWS_LAMBDA_RUNTIME_API")]
+    assert [account.value(name, asked) for name in names] == [["URLError", "127.0.0.1:9001"]] * 2
+    assert [account.value(name, asked[1:]) for name in names] == [["127.0.0.1:9001"]] * 2
+    assert not account.service.describe().network
+
+
+@pytest.mark.parametrize("level", ["landlock", "plain"])
+def test_a_level_that_cannot_cut_the_network_refuses_to(tmp_path: Path, level: str) -> None:
+    with pytest.raises(LocalLambdaError, match="network=False needs isolation='namespaces'"):
+        start(LocalSettings(state=tmp_path, network=False, isolation=level))  # type: ignore[arg-type]
 
 
 def test_the_environment_holds_nothing_of_the_hosts(inside: Inside) -> None:

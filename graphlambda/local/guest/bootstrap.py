@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Be an execution environment, or try whether its isolation works here (`{"probe": true}`)."""
     spec = json.loads(sys.stdin.buffer.read())
-    close_input()
     sandbox.enter(spec)
+    close_input()
     if not spec.get("probe"):
         settle(spec)
         run(spec)

@@ -6,8 +6,8 @@ like a process of its own would: with one thread (the locks of others would stay
 processes, nothing in /tmp.
 
 To the service: {"ready": why not or "", "loaded": modules}, then for each order {"born": number} with a handle of the
-process that everything of the environment descends from (sent by that process itself, before it does anything else),
-{"ended": number, "status": …}, or {"refused": number, "why": …}.
+process that everything of the environment descends from (sent by that process itself, before it does anything else)
+and, where it has no network, what listens for it; {"ended": number, "status": …}, or {"refused": number, "why": …}.
 """
 
 from __future__ import annotations
@@ -84,18 +84,20 @@ class Parent:
         ended, end = os.pipe()
         child = sandbox.fork_outside(self._outside) if self._level == "namespaces" else os.fork()
         if not child:
-            self._be_child(order["number"], log, end)
+            self._be_child(order, log, end)
             return None
         os.close(end)
         handle = os.pidfd_open(child)
         self._children[handle] = order["number"], child, ended
         return handle
 
-    def _be_child(self, number: int, log: int, end: int) -> None:
+    def _be_child(self, order: dict[str, Any], log: int, end: int) -> None:
         """Tell the service who we are, and let go of all that is the parent's."""
         os.setsid()
-        handle = os.pidfd_open(os.getpid())
-        _send(self._control, {"born": number}, handle)
+        files = [os.pidfd_open(os.getpid())]
+        if not order["network"]:
+            files.append(sandbox.listen_alone())
+        _send(self._control, {"born": order["number"]}, *files)
         self._control.detach()
         for target in (_LOG, _LOG + 1):
             os.dup2(log, target)

@@ -5,7 +5,8 @@ Must not decide anything: the service has planned each step. Needs a process wit
 costs 5 ms of each cold start.
 
 Namespaces: a root of its own (a tmpfs, with binds of what may be seen), its own process ids (whatever a function
-starts dies with it), no capabilities. The network stays the host's: a function has outbound network. A parent of
+starts dies with it), no capabilities. The network stays the host's: a function has outbound network, unless it is to
+have none: then it gets one of its own, in which nothing is reached but its Runtime API. A parent of
 environments gets such a world too, in a user namespace always: the rights that it keeps, to make a world for each
 child, are none outside of it.
 """
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWIPC = 0x20000, 0x10000000, 0x20000000, 0x08000000
+_CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
+_RUNTIME_API = "127.0.0.1", 9001
+"""Where Lambda's own lies, too."""
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_RDONLY = 2, 4, 8, 1
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
@@ -64,11 +69,32 @@ def enter_as_parent(spec: dict[str, Any]) -> None:
     """
     die_with(spec["parent"])
     if spec["level"] == "namespaces":
-        _unshare_with_users(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC)
+        network = 0 if spec["network"] else _CLONE_NEWNET
+        _unshare_with_users(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | network)
         _go_on_inside()
         _build_root(spec["root"], spec["mounts"])
     elif spec["level"] == "landlock":
         enter_landlock(spec["readable"], spec["writable"])
+
+
+def listen_alone() -> int:
+    """Leave the network for one that reaches nothing, and return what listens on the Runtime API's address there."""
+    import fcntl  # noqa: PLC0415 - seldom needed
+    import socket  # noqa: PLC0415 - as above
+
+    _check(_libc().unshare(_CLONE_NEWNET), "unshare")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+    return socket.create_server(_RUNTIME_API).detach()
+
+
+def hand_over(listener: int) -> None:
+    """Give what listens to the service, which is at the other end of standard input."""
+    import socket  # noqa: PLC0415 - seldom needed
+
+    with socket.socket(fileno=os.dup(0)) as service:
+        socket.send_fds(service, [b"port"], [listener])
+    os.close(listener)
 
 
 def children() -> bool:
@@ -117,6 +143,8 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
     keeps from it the signals of its own world: a function must be able to kill itself.
     """
     _unshare()
+    if not spec["network"]:
+        hand_over(listen_alone())
     end = _go_on_inside()
     function = os.fork()
     if function:
