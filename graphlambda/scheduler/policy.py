@@ -13,6 +13,7 @@ from graphlambda.errors import (
     AuthenticationError,
     EnvironmentLostError,
     InvokeError,
+    LostValueError,
     MissingModuleError,
     OutcomeUnknownError,
     OutOfMemoryError,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 STORE_ATTEMPTS = 8
 """How often a task is tried whose store failed it: about ten seconds, in which a server has started again."""
+
+STORE_CALLS = 7
+"""How often the client calls a store that is down: about five seconds."""
 
 MOST_LOSSES = 3
 """How often the store may lose one value: the run ends then."""
@@ -231,6 +235,11 @@ def step_after_error(
     if kind in {"user", "missing_path"}:
         return Step.RETRY if raised < retries else Step.FAIL
     return Step.FAIL
+
+
+def passes(error: StoreError) -> bool:
+    """Whether a store's failure may pass: not a value that is not there, nor a call that has taken its whole time."""
+    return not isinstance(error, LostValueError) and not isinstance(error.__cause__, TimeoutError)
 
 
 def lost_too_often(times: int, *, again: int, tasks: int) -> bool:

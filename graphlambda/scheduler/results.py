@@ -15,7 +15,6 @@ from graphlambda.errors import AuthenticationError, ResultTooLargeError
 from graphlambda.runtime.faults import FrameError
 from graphlambda.runtime.frame import decode
 from graphlambda.runtime.wire import context, value_name
-from graphlambda.scheduler.blocking import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -93,9 +92,7 @@ async def _fetched(wanted: Iterable[int], places: Mapping[int, Kept], place: Pla
         ref = places[value]
         async with at_once:
             get = partial(place.store.get, ref.run, value_name(ref.id))
-            return value, await in_thread(
-                get, timeout_s=place.limits.store_timeout_s, what=f"reading output {ref.id}"
-            )
+            return value, await place.call(get, f"reading output {ref.id}")
 
     return dict(await asyncio.gather(*map(fetch, sorted(wanted))))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.compiler.program import Kept
@@ -17,13 +18,16 @@ from graphlambda.runtime.faults import UnshippableValueError
 from graphlambda.runtime.frame import encode_parts, size_of
 from graphlambda.runtime.wire import context, value_name
 from graphlambda.scheduler.blocking import in_thread
+from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.ledger import Ledger
+from graphlambda.scheduler.policy import STORE_CALLS, backoff_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from graphlambda.compiler.program import Program
     from graphlambda.runtime.frame import Buffer, Dumps
+    from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.limits import Limits
     from graphlambda.store.base import Store
 
@@ -45,6 +49,10 @@ class Place:
 
     limits: Limits
     """The bounds of the run, its calls of the store included."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    random: Random = field(default_factory=Random)
+    """For jitter, as the run's."""
 
     ledger: Ledger = field(default_factory=Ledger)
     """What the run has stored."""
@@ -72,7 +80,14 @@ class Place:
         self.ledger.remove(names)
 
     async def call(self, call: Callable[[], Any], what: str) -> Any:
-        """Return what a blocking call of the store returns."""
+        """Return what a blocking call of the store returns; while the store is down it is tried again, a few times."""
+        for tries in range(1, STORE_CALLS):
+            try:
+                return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
+            except StoreError as error:
+                if not passes(error):
+                    raise
+            await self.clock.sleep(backoff_s(tries, self.random))
         return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
 
 
