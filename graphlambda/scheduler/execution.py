@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
+from graphlambda.scheduler.backups import Backups
 from graphlambda.scheduler.batching import Measured, batch_size
 from graphlambda.scheduler.journal import unsent
 from graphlambda.scheduler.keeper import BACKLOG_BYTES
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 FORGOTTEN = 1.1
 """Times an invocation's bound: then it has been forgotten."""
 
+LOOK_EVERY_S = 0.5
+"""How often stragglers are looked for, where there is nothing else to send."""
+
 FLUSH_AT = 256
 """How many deletions are collected before the store is called."""
 
@@ -56,6 +60,8 @@ class Execution:
         self._window = Window(self._limits.concurrency)
         place, values = tools.place, tools.values
         self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
+        self._backups = Backups(self._units)
+        self._looking = False
         self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest, past)
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
@@ -78,7 +84,7 @@ class Execution:
         flight then is dropped.
         """
         self._over = asyncio.get_running_loop().create_future()
-        self._resting = False
+        self._resting = self._looking = False
         try:
             self._go_on()
             await self._over
@@ -93,12 +99,31 @@ class Execution:
             self._begin(self._lane(batch))
         if self._state.finished and not self._over.done():
             self._over.set_result(None)
+        if not self._looking and self._has_room() and self._backups.may_come:
+            self._looking = True
+            self._begin(self._look())
+
+    def _has_room(self) -> bool:
+        return not (self._over.done() or self._resting) and self._in_flight < self._window.size
+
+    async def _look(self) -> None:
+        """Send stragglers once more, a little later, unless there is something better to do by then."""
+        clock = self._tools.clock
+        await clock.sleep(LOOK_EVERY_S)
+        self._looking = False
+        if self._has_room() and not self._mending.singles and self._state.next_table() is None:
+            room = self._window.size - self._in_flight
+            for late in self._backups.stragglers(clock.monotonic(), in_flight=self._in_flight, room=room):
+                self._tools.teller.retried(late.tasks, "straggler")
+                self._in_flight += 1
+                promised_bytes = self._pressure.promise(late.table, len(late.tasks))
+                self._begin(self._lane(Batch(late.table, list(late.tasks), promised_bytes, is_backup=True)))
 
     async def _lane(self, batch: Batch | None) -> None:
         """Invoke for some tasks, then for others, as long as there are any."""
         while batch:
             try:
-                await self._invocation(batch.table, batch.tasks)
+                await self._invocation(batch)
             except Exception as error:
                 self.fail(error)  # in this turn of the loop: no other lane sends anything more
                 raise
@@ -110,7 +135,7 @@ class Execution:
 
     def _taken(self) -> Batch | None:
         """Return the next invocation's tasks, which count as in flight; None where none may be sent."""
-        if self._over.done() or self._resting or self._in_flight >= self._window.size:
+        if not self._has_room():
             return None
         table, tasks = self._next()
         if not tasks:
@@ -166,19 +191,30 @@ class Execution:
                 self._state.give_back(task)
         return [task for task in tasks if self._home(task) == home]
 
-    async def _invocation(self, table: int, tasks: list[int]) -> None:
+    async def _invocation(self, batch: Batch) -> None:
         """Send some tasks and settle what comes back."""
-        request = await self._requests.build(table, tasks)
+        table = batch.table
+        request = await self._requests.build(table, batch.tasks)
         for task in request.left:
-            self._state.give_back(task)
+            if not batch.is_backup:
+                self._state.give_back(task)
         function = self._units[table].function
+        number = self._backups.sent(
+            table, request.tasks, self._tools.clock.monotonic(), is_backup=batch.is_backup
+        )
         outcome = await self._sent(table, function, request)
+        now_s, answered = self._tools.clock.monotonic(), isinstance(outcome, Answered)
+        self._backups.returned(number, now_s, answered=answered)
         if request.stored:
             self._tools.values.discard(request.stored)
         if isinstance(outcome, Answered):
             await self._settle(table, function, request.tasks, outcome)
-        else:
-            await self._mending.mend(table, function, request.tasks, outcome)
+        elif tasks := tuple(filter(self._is_open, request.tasks)):
+            await self._mending.mend(table, function, tasks, outcome)
+
+    def _is_open(self, task: int) -> bool:
+        """Whether a task that brought nothing is to be mended: it is not committed, nor is another attempt in flight."""
+        return self._state.is_running(task) and not self._backups.has_other(task)
 
     async def _sent(self, table: int, function: str, request: Request) -> Outcome:
         """Return what became of a request; measure it."""
@@ -240,10 +276,11 @@ class Execution:
         for task in asked & answered.left:
             self._state.give_back(task)
         for task, error in answered.errors.items():
-            if task in asked:
+            if task in asked and self._is_open(task):
                 await self._mending.mend_task(table, function, task, error)
-        if unreached := asked.difference(answered.tasks, answered.left) | asked & in_pieces:
-            await self._mend_unreached(table, function, unreached, answered.ended)
+        unreached = asked.difference(answered.tasks, answered.left) | asked & in_pieces
+        if missing := set(filter(self._is_open, unreached)):
+            await self._mend_unreached(table, function, missing, answered.ended)
         await self._tidy()
 
     async def _mend_unreached(self, table: int, function: str, tasks: set[int], ended: str) -> None:
@@ -275,8 +312,10 @@ class Execution:
         released: list[int] = []
         for row, task in enumerate(answered.tasks):
             commit = state.commit(task) if task in tasks else None
-            if commit is None:
-                continue  # told twice: the first one counted
+            if commit is None:  # told twice: the first one counted
+                if task in tasks and answered.frames[row] is None and task not in answered.unsent:
+                    values.written_again(task)
+                continue
             if task in answered.unsent:
                 keeper.note(unsent(task))
             else:

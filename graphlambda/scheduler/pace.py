@@ -50,6 +50,11 @@ class Durations:
         """The least: what it costs when nothing else is in the way."""
         return min(self._recent, default=None)
 
+    @property
+    def known(self) -> int:
+        """How many are known."""
+        return len(self._recent)
+
     def _quantile(self, share: float) -> float | None:
         if self._sorted is None:
             self._sorted = sorted(self._recent)

@@ -33,6 +33,15 @@ STORE_ATTEMPTS = 8
 STORE_CALLS = 7
 """How often the client calls a store that is down: about five seconds."""
 
+STRAGGLER_TIMES = 3.0
+"""How many times longer than 95% of its operation's others an invocation takes that gets a backup."""
+
+STRAGGLER_S = 1.0
+"""What is over sooner is not worth a backup."""
+
+BACKUP_SHARE = 20
+"""One in so many invocations in flight may be a backup."""
+
 MOST_LOSSES = 3
 """How often the store may lose one value: the run ends then."""
 
@@ -235,6 +244,16 @@ def step_after_error(
     if kind in {"user", "missing_path"}:
         return Step.RETRY if raised < retries else Step.FAIL
     return Step.FAIL
+
+
+def straggles_after_s(late_s: float, *, tasks: int) -> float:
+    """Return after how long an invocation is far slower than its operation's others, nearly all of which stay below."""
+    return max(STRAGGLER_S, STRAGGLER_TIMES * late_s * tasks)
+
+
+def backups_at_once(in_flight: int) -> int:
+    """Return how many backup invocations there may be beside so many others: few, since most stragglers come."""
+    return max(1, in_flight // BACKUP_SHARE)
 
 
 def passes(error: StoreError) -> bool:

@@ -141,6 +141,10 @@ class RunState:
         else:
             self._states[task] = TaskState.WAITING
 
+    def is_running(self, task: int) -> bool:
+        """Whether a task was started and is not done."""
+        return self._states[task] == TaskState.RUNNING
+
     def is_runnable(self, task: int) -> bool:
         """Whether all inputs of a task are there."""
         return self._missing.empty(task)

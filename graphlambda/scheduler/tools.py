@@ -54,6 +54,9 @@ class Batch(NamedTuple):
     promised_bytes: int
     """What its values are expected to take in the store."""
 
+    is_backup: bool = False
+    """Whether the same tasks are in flight already."""
+
 
 @dataclass(slots=True)
 class Unit:
@@ -66,6 +69,10 @@ class Unit:
     """Held while a twin is made."""
 
     durations: Durations
+    """Of its tasks, as functions measure them."""
+
+    trips: Durations
+    """Of its invocations from here and back, divided by their tasks; of those only that may have a backup."""
 
     idempotent: bool | None
     """Whether its tasks may run twice: True, at the same time too; False, never; None, one after the other."""
@@ -81,6 +88,6 @@ def units_of(program: Program, functions: Mapping[str, str], idempotent: bool | 
         if operation.id not in units:
             may_run_twice = True if is_pure(operation) else idempotent
             units[operation.id] = Unit(
-                functions.get(operation.id, ""), asyncio.Lock(), Durations(), may_run_twice
+                functions.get(operation.id, ""), asyncio.Lock(), Durations(), Durations(), may_run_twice
             )
     return [units[table.operation.id] for table in program.tables]

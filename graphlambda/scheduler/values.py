@@ -132,6 +132,11 @@ class Values:
                 self._dropping.append(value_name(value))
             self.forget(value)
 
+    def written_again(self, value: int) -> None:
+        """Take the news that a late attempt has stored a value once more: it does not stay where it was let go before."""
+        if value not in self._sizes:
+            self.discard(value_name(value))
+
     def is_stored(self, value: int) -> bool:
         """Whether a value lies in this run's folder of the store, as far as is known."""
         return value in self._sizes and value not in self._held
