@@ -113,15 +113,12 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
         RunError: it did not end with all its values; see `graphlambda.errors` for the kinds.
         UnshippableError: a literal or data object does not pickle. What a task raised comes as itself.
     """
-    random = Random(run)  # noqa: S311  (jitter)
-    place = Place(
-        store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits, clock=clock, random=random
-    )
+    place = Place(store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits, clock=clock)
     values = Values(program, place)
     tools = Tools(
         program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker,
         provisioner=provisioner, clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
-        random=random,
+        random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
     with tools.teller.telling(place.ledger):
         async with _closing(invoker), _until(limits.deadline_s):

@@ -51,8 +51,6 @@ class Place:
     """The bounds of the run, its calls of the store included."""
 
     clock: Clock = field(default_factory=SystemClock)
-    random: Random = field(default_factory=Random)
-    """For jitter, as the run's."""
 
     ledger: Ledger = field(default_factory=Ledger)
     """What the run has stored."""
@@ -87,7 +85,7 @@ class Place:
             except StoreError as error:
                 if not passes(error):
                     raise
-            await self.clock.sleep(backoff_s(tries, self.random))
+            await self.clock.sleep(backoff_s(tries, Random(f"{self.run} {what} {tries}")))  # noqa: S311  (jitter)
         return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
 
 
