@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.synthetic import reduction
-from graphlambda.testing.chaos import BEARABLE, BEYOND, HARMLESS, LOSING, Scenario, scenario
+from graphlambda.testing.chaos import ALL_BEARABLE, BEARABLE, Scenario, scenario
 from graphlambda.testing.chaos_figures import Figures
-from graphlambda.testing.chaos_play import Subject, play
+from graphlambda.testing.chaos_play import Subject, on_disk, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for share, inline_bytes in ((0.9, 65_536), (0.1, 0)):
         leaves = max(2, round(options.tasks * share) // 3)
         with tempfile.TemporaryDirectory(prefix="graphlambda-chaos-") as folder:
-            figures.add(play(_scenario(options.seed, leaves, inline_bytes), _subject(leaves), Path(folder)))
+            figures.add(
+                play(_scenario(options.seed, leaves, inline_bytes), _subject(leaves), on_disk(Path(folder)))
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(figures.text())
     print(f"{time.perf_counter() - started_s:,.0f} s, {peak / 1e9:.2f} GB at most")
@@ -54,7 +56,7 @@ def _scenario(seed: int, leaves: int, inline_bytes: int) -> Scenario:
     return replace(
         scenario(seed),
         shape="reduction", tasks=3 * leaves - 1, concurrency=64, batch=None, inline_bytes=inline_bytes,
-        faults=tuple(sorted({*BEYOND, *LOSING, *HARMLESS})), rate=RATE, most=BEARABLE, task_s=(0.001, 0.05), storm_s=(60.0, 240.0),
+        faults=ALL_BEARABLE, rate=RATE, most=BEARABLE, task_s=(0.001, 0.05), storm_s=(60.0, 240.0),
     )  # fmt: skip
 
 

@@ -249,5 +249,6 @@ async def _left(place: Place, end: End) -> None:
 
 def _emptied(store: Store, run: str, *, cancel: bool) -> None:
     if cancel:  # dropping what is much takes a while, in which nothing new should be made
-        store.cancel(run)
+        with suppress(StoreError):  # a full server takes no mark, but still deletes
+            store.cancel(run)
     store.drop(run)

@@ -53,6 +53,10 @@ class Fault(StrEnum):
     EXPIRED = "credentials expired"
     CLIENT_STORE = "store fails the client"
     SLOW_STORE = "store answers the client minutes late"
+    RESTARTED = "store's server restarted, empty"
+    CUT_OFF = "store's connections cut"
+    FULL = "store's server full from now on"
+    EVICTING = "store's server short of memory from now on"
 
 
 BEYOND: dict[Fault, type[Exception]] = {
@@ -78,6 +82,7 @@ LOSING: dict[Fault, type[Exception]] = {
     Fault.EVICTED: LostValueError,
     Fault.DAMAGED: AuthenticationError,
     Fault.FLIPPED_IN_REPLY: AuthenticationError,
+    Fault.RESTARTED: LostValueError,
 }
 """What a run may end with where more than `BEARABLE` values are lost in all: fewer are made again."""
 
@@ -88,11 +93,19 @@ AT_ONCE: dict[Fault, type[Exception]] = {
     Fault.EXPIRED: InvokeError,
     Fault.CLIENT_STORE: StoreError,
     Fault.SLOW_STORE: StoreError,
+    Fault.FULL: StoreError,
+    Fault.EVICTING: StoreError,
 }
 """What a run may end with at the first of these, which may also be the last straw beside what is in `BEYOND`."""
 
-HARMLESS = frozenset({Fault.LATE, Fault.DUPLICATED, Fault.DOUBLED})
+HARMLESS = frozenset({Fault.LATE, Fault.DUPLICATED, Fault.DOUBLED, Fault.CUT_OFF})
 """What no run ends with, however often it happens."""
+
+OF_SERVERS = frozenset({Fault.RESTARTED, Fault.CUT_OFF, Fault.FULL, Fault.EVICTING})
+"""What only a store can suffer that is a server; whoever starts that has to do it."""
+
+ALL_BEARABLE = tuple(sorted({*BEYOND, *LOSING, *HARMLESS} - OF_SERVERS))
+"""What a run without a server must bear, in bounds."""
 
 BEARABLE = 2
 """Faults that any task bears, whatever they are, since its third attempt is the last; and losses that any run bears."""
@@ -143,10 +156,9 @@ def scenario(seed: int) -> Scenario:
     random = Random(seed)
     kind = seed % 10
     most = BEARABLE if kind < 8 else 99
-    bearable = sorted({*BEYOND, *LOSING, *HARMLESS})
-    faults = random.sample(bearable, random.randint(1, len(bearable)))
+    faults = random.sample(ALL_BEARABLE, random.randint(1, len(ALL_BEARABLE)))
     if kind == 7:
-        faults = [random.choice(sorted(AT_ONCE)), *faults[:2]]
+        faults = [random.choice(sorted(AT_ONCE.keys() - OF_SERVERS)), *faults[:2]]
     start_s = random.uniform(0, 20)
     stormy = Fault.THROTTLED in faults
     return Scenario(

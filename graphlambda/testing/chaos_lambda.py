@@ -103,6 +103,7 @@ class ChaosLambda:
         random: Random,
         store: Store,
         run: str,
+        incidents: Mapping[Fault, Callable[[], None]],
     ) -> None:
         self.ledger = Ledger()
         self.closed = False
@@ -112,6 +113,7 @@ class ChaosLambda:
         self._random = random
         self._store = store
         self._run = run
+        self._incidents = incidents
         self._suffered: Counter[int] = Counter()
         self._losses = 0
         self._tasks: tuple[int, ...] = ()
@@ -147,6 +149,8 @@ class ChaosLambda:
         self.ledger.invocations += 1
         if fault is not Fault.NONE:
             self.ledger.faults[fault] += 1
+        if fault in self._incidents:
+            self._incidents[fault]()
         await asyncio.sleep(self._random.uniform(0.001, 0.02))
         if refused := self._refused(fault):
             return refused

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.events import Event
+    from graphlambda.store.base import Store
 
 KEY = bytes(range(32))
 UNABLE_TO_DROP = frozenset({Fault.CLIENT_STORE, Fault.SLOW_STORE})
@@ -53,6 +54,28 @@ class Subject:
 
     maker: Callable[[Any], int | None]
     """Says which task made a value, where values tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where scenarios are played."""
+
+    store: Callable[[Callable[[], float]], Store]
+    """Makes an empty store that goes by a clock."""
+
+    left: Callable[[], list[str]]
+    """Names all that lies in it."""
+
+    incidents: Mapping[Fault, Callable[[], None]] = field(default_factory=dict)
+    """Does what befalls a server."""
+
+
+def on_disk(folder: Path) -> Ground:
+    """Return a ground whose store is an empty folder."""
+    return Ground(
+        store=lambda clock: FileStore(folder, clock=clock),
+        left=lambda: sorted(path.name for path in folder.rglob("*")),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +125,8 @@ class Twins:
         return None
 
 
-def play(scenario: Scenario, subject: Subject, folder: Path) -> Played:
-    """Play a scenario; its store lies in `folder`, which must be empty.
+def play(scenario: Scenario, subject: Subject, ground: Ground) -> Played:
+    """Play a scenario.
 
     Raises:
         AssertionError: something was lost, wrong, done twice or left behind.
@@ -116,17 +139,17 @@ def play(scenario: Scenario, subject: Subject, folder: Path) -> Played:
         return _SLOW_S if slow and random.random() < 0.02 else 0.0
 
     try:
-        return run_virtually(_played(scenario, subject, folder, random), slowness)
+        return run_virtually(_played(scenario, subject, ground, random), slowness)
     except BaseException as error:
         error.add_note(f"to repeat it: pytest tests/chaos --seed {scenario.seed}\n{scenario}")
         raise
 
 
-async def _played(scenario: Scenario, subject: Subject, folder: Path, random: Random) -> Played:
+async def _played(scenario: Scenario, subject: Subject, ground: Ground, random: Random) -> Played:
     run, clock = f"chaos-{scenario.seed}", LoopClock(time.time())
     events: list[Event] = []
-    store = FileStore(folder, clock=clock.time)
-    world = ChaosLambda(subject.operations, subject.maker, scenario, random, store, run)
+    store = ground.store(clock.time)
+    world = ChaosLambda(subject.operations, subject.maker, scenario, random, store, run, ground.incidents)
     breaks = 0.05 if Fault.CLIENT_STORE in scenario.faults else 0.0
     limits = Limits(
         concurrency=scenario.concurrency, batch=scenario.batch, inline_bytes=scenario.inline_bytes
@@ -143,7 +166,7 @@ async def _played(scenario: Scenario, subject: Subject, folder: Path, random: Ra
         failure = error
     seconds = clock.monotonic()
     _check_end(scenario, subject, values, failure)
-    await _check_nothing_left(scenario, world, store, folder)
+    await _check_nothing_left(scenario, world, store, ground)
     _check_events(events, subject, failure)
     _check_executions(world.ledger, subject, failure)
     committed = sum(len(event.tasks) for event in events if isinstance(event, TasksDone))
@@ -162,7 +185,7 @@ def _check_end(scenario: Scenario, subject: Subject, values: Any, failure: Excep
         raise AssertionError(f"a run must not end with {failure!r} under these faults") from failure
 
 
-async def _check_nothing_left(scenario: Scenario, world: ChaosLambda, store: FileStore, folder: Path) -> None:
+async def _check_nothing_left(scenario: Scenario, world: ChaosLambda, store: Store, ground: Ground) -> None:
     """Nothing is left: no coroutine, no environment that works, no value.
 
     An environment may work on after its run, for as long as its timeout; what it writes then must not stay. What a
@@ -175,12 +198,8 @@ async def _check_nothing_left(scenario: Scenario, world: ChaosLambda, store: Fil
     if UNABLE_TO_DROP.intersection(scenario.faults):
         await asyncio.sleep(_SLOW_S + STALE_AFTER_S + 1)
         store.sweep(STALE_AFTER_S)
-    left = _files(folder)
-    assert not left, f"files are left: {left}"
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*"))
+    left = ground.left()
+    assert not left, f"values are left: {left}"
 
 
 def _check_events(events: list[Event], subject: Subject, failure: Exception | None) -> None:

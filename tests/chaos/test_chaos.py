@@ -12,7 +12,7 @@ from dask.local import get_sync
 from graphlambda.compiler import compile_graph
 from graphlambda.testing.chaos import Scenario, scenario
 from graphlambda.testing.chaos_graphs import draw, maker_of
-from graphlambda.testing.chaos_play import Played, Subject, play, subject_of
+from graphlambda.testing.chaos_play import Played, Subject, on_disk, play, subject_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def played(seed: int, folder: Path) -> Played:
     drawn = scenario(seed)
     (folder / "operations").mkdir()
     (folder / "store").mkdir()
-    return play(drawn, subject(drawn, folder / "operations"), folder / "store")
+    return play(drawn, subject(drawn, folder / "operations"), on_disk(folder / "store"))
 
 
 def test_whatever_goes_wrong_a_run_gives_dasks_values_or_the_error_that_it_may_end_with(
