@@ -1,12 +1,14 @@
-"""An S3 store for a session: where it is and who asks come from the botocore session that boto3's calls use, too.
+"""A bucket for a session, its values and its runs: where it is and who asks come from the botocore session that boto3's calls use, too.
 
-In: `s3://bucket/prefix`, a configuration. Out: a store, and how functions get keys for it. Must not send AWS's own keys
+In: `s3://bucket/prefix`, a configuration. Out: a store, folders of runs, and how functions get keys for it. Must not send AWS's own keys
 to the local Lambda, but a session's that end: see `surroundings.aws_identity`.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,16 +17,32 @@ from graphlambda.config import LOCAL_ROLE
 from graphlambda.errors import ConfigError
 from graphlambda.runtime.identity import Keys
 from graphlambda.store import Location, S3Store
+from graphlambda.store.s3_folders import S3Folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphlambda.config import Config
 
-_VALUES = "values"
-"""Where a store lies below the prefix that the user names: other things of ours may lie beside it."""
+_VALUES, _RUNS = "values", "runs"
+"""What lies below the prefix that the user names."""
 
 _HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A place in a bucket, and what it takes to use it."""
+
+    location: Location
+    keys: Callable[[], Keys]
+    ca: str | None
+    """File of certificates to trust; None: the system's."""
+
+    def below(self, name: str) -> Location:
+        """Return a place below this one."""
+        prefix = "/".join(part for part in (self.location.prefix, name) if part)
+        return replace(self.location, prefix=prefix)
 
 
 def bucket_store(url: str, config: Config) -> S3Store:
@@ -33,20 +51,14 @@ def bucket_store(url: str, config: Config) -> S3Store:
     Raises:
         ConfigError: no credentials are found.
     """
-    import boto3  # noqa: PLC0415  (a fifth of a second, for who uses S3)
-    from botocore.session import get_session  # noqa: PLC0415
+    access = _access(url, config.region, config.role)
+    return S3Store(access.below(_VALUES), access.keys, ca=access.ca)
 
-    core = get_session()
-    client = boto3.session.Session(botocore_session=core).client("s3", region_name=config.region)
-    parts = urlsplit(url)
-    location = Location(
-        bucket=parts.netloc,
-        prefix="/".join(part for part in (*parts.path.split("/"), _VALUES) if part),
-        region=config.region,
-        endpoint=_endpoint(client.meta.endpoint_url, config.region),
-        owner="" if config.role == LOCAL_ROLE else config.role.split(":")[4],
-    )
-    return S3Store(location, _keys(core, url), ca=core.get_config_variable("ca_bundle"))
+
+def bucket_folders(url: str, config: Config) -> S3Folders:
+    """Return the folders of runs at `s3://bucket/prefix`; raises as `bucket_store` does."""
+    access = _access(url, config.region, config.role)
+    return S3Folders(access.below(_RUNS).objects(access.keys, ca=access.ca))
 
 
 def identity_for(store: S3Store, region: str) -> Identity:
@@ -55,6 +67,24 @@ def identity_for(store: S3Store, region: str) -> Identity:
         return aws_identity(region)
     keys = store.keys()
     return Identity(variables_of(keys.access_key, keys.secret_key, keys.token), time.time() + _HOUR_S)
+
+
+@lru_cache(maxsize=16)
+def _access(url: str, region: str, role: str) -> Access:
+    import boto3  # noqa: PLC0415  (a fifth of a second, for who uses S3)
+    from botocore.session import get_session  # noqa: PLC0415
+
+    core = get_session()
+    client = boto3.session.Session(botocore_session=core).client("s3", region_name=region)
+    parts = urlsplit(url)
+    location = Location(
+        bucket=parts.netloc,
+        prefix=parts.path.strip("/"),
+        region=region,
+        endpoint=_endpoint(client.meta.endpoint_url, region),
+        owner="" if role == LOCAL_ROLE else role.split(":")[4],
+    )
+    return Access(location, _keys(core, url), core.get_config_variable("ca_bundle"))
 
 
 def _endpoint(url: str, region: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.config import Config
-from graphlambda.errors import NoSuchRunError
+from graphlambda.config import Config, tiers
+from graphlambda.errors import NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
 from graphlambda.scheduler.keeper import PROGRAM, journal, saved
 from graphlambda.scheduler.replay import count_done
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler import Program
     from graphlambda.store.claims import Claim
-    from graphlambda.store.folders import Folder
+    from graphlambda.store.folders import Folder, Folders
 
 RESUMABLE_S = 86_400.0
 """How long a folder waits for whoever goes on with its run."""
@@ -66,16 +66,31 @@ class WaitingRun:
     """The client that goes on with it; empty where nobody does."""
 
 
-def folders_of(config: Config) -> DiskFolders:
-    """Return the folders of this user's runs."""
-    return DiskFolders(config.state_dir / "runs")
+def folders_of(config: Config) -> Folders:
+    """Return the folders of this user's runs: on disk, or in the bucket where their values lie."""
+    _, bucket = tiers(config.store)
+    if not bucket:
+        return DiskFolders(config.state_dir / "runs")
+    from graphlambda.api.buckets import bucket_folders  # noqa: PLC0415  (boto3, for who uses S3)
+
+    return bucket_folders(bucket, config)
+
+
+def kept_note(run: str, config: Config) -> str:
+    """Return how to go on with a run that ended, if something is known to be there of it; else nothing."""
+    try:
+        if not folders_of(config).of(run).names():
+            return ""
+    except StoreError:
+        return ""
+    place = ", store=…" if tiers(config.store)[1] else ""
+    return f"what was done is kept for a day: go on with graphlambda.resume({run!r}{place})"
 
 
 def flags_of(config: Config) -> dict[str, Any]:
-    """Return a run's settings as keywords."""
-    return {
-        each.name: getattr(config, each.name) for each in fields(Config) if each.name not in _OF_THE_CLIENT
-    }
+    """Return a run's settings as keywords. What names a bucket is given by whoever resumes: it may hold a password."""
+    left_out = _OF_THE_CLIENT | ({"store"} if tiers(config.store)[1] else set())
+    return {each.name: getattr(config, each.name) for each in fields(Config) if each.name not in left_out}
 
 
 def durable(run: str, program: Program, terms: Saved, config: Config, *, resumed: bool) -> Durable:

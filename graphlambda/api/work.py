@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.api.durability import Saved, durable, flags_of, folders_of
+from graphlambda.api.durability import Saved, durable, flags_of, kept_note
 from graphlambda.api.profiles import learn
 from graphlambda.api.provision import Provisioning
 from graphlambda.compiler import called_operations
@@ -141,8 +141,8 @@ def _explained(run: str, session: Session, left: Left) -> Iterator[None]:
     except BaseException as error:
         if session.local is None and (told := left.told(time.time())):
             error.add_note(told)
-        if folders_of(session.config).of(run).names() and not isinstance(error, RunLostError | RunHeldError):
-            error.add_note(f"what was done is kept for a day: go on with graphlambda.resume({run!r})")
+        if not isinstance(error, RunLostError | RunHeldError) and (told := kept_note(run, session.config)):
+            error.add_note(told)
         raise
 
 

@@ -58,6 +58,24 @@ class Location:
             return f"https://s3.{self.region}.{domain}/{self.bucket}"
         return f"https://{self.bucket}.s3.{self.region}.{domain}"
 
+    def objects(
+        self,
+        keys: Callable[[], Keys],
+        *,
+        ca: str | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> Bucket:
+        """Return the objects there.
+
+        `keys` is asked at each request, so they may change; `ca` is a file of certificates, None: the system's.
+        """
+        return Bucket(**self.told(), keys=keys, ca=ca, pause=pause)
+
+    def told(self) -> dict[str, Any]:
+        """Return what a request says of it."""
+        prefix = f"{self.prefix}/" if self.prefix else ""
+        return {"url": self.url, "prefix": prefix, "region": self.region, "owner": self.owner}
+
     def __str__(self) -> str:
         name = "/".join(part for part in (f"s3://{self.bucket}", self.prefix) if part)
         return f"{name} at {self.endpoint}" if self.endpoint else name
@@ -74,11 +92,10 @@ class S3Store(Store):
         ca: str | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`keys` is asked at each request, so they may change; `ca` is a file of certificates, None: the system's."""
+        """Take the arguments of `Location.objects`."""
         self.location = location
         self.keys = keys
-        where = {name: value for name, value in self.spec().items() if name != "kind"}
-        self._bucket = Bucket(**where, keys=keys, ca=ca, pause=pause)
+        self._bucket = location.objects(keys, ca=ca, pause=pause)
         self._client = S3Client(self._bucket)
 
     def __repr__(self) -> str:
@@ -91,15 +108,7 @@ class S3Store(Store):
 
     def spec(self) -> dict[str, Any]:
         """Return what a request says of the store; functions sign with their own keys."""
-        where = self.location
-        prefix = f"{where.prefix}/" if where.prefix else ""
-        return {
-            "kind": "s3",
-            "url": where.url,
-            "prefix": prefix,
-            "region": where.region,
-            "owner": where.owner,
-        }
+        return {"kind": "s3", **self.location.told()}
 
     def touch(self, run: str) -> None:
         """Make the run's lease, or renew it."""

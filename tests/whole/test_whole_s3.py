@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 from typing import TYPE_CHECKING
 
 import dask.array as da
@@ -13,14 +14,31 @@ import pytest
 import graphlambda
 from graphlambda import config
 from graphlambda.api.buckets import bucket_store, identity_for
-from graphlambda.errors import ConfigError
+from graphlambda.errors import ConfigError, NoSuchRunError
 from graphlambda.store.listing import objects
 from graphlambda.testing.s3_servers import BUCKET
 from graphlambda.testing.troubled import Trouble, troubled
 from tests.whole.conftest import wait_for
 
 if TYPE_CHECKING:
+    from graphlambda.runtime.bucket import Bucket
     from graphlambda.testing.s3_servers import S3Server
+    from tests.whole.conftest import Scripts
+
+DYING = """
+    import os, time
+    import dask.array as da
+    import graphlambda
+
+    def slow(block, block_id=None):
+        time.sleep(0.15)
+        return block * block_id[0]
+
+    values = da.ones(12, chunks=1).map_blocks(slow, dtype="f8")
+    handle = graphlambda.submit(values, batch=1, progress=False, store=os.environ["STORE"])
+    print(handle.id, flush=True)
+    time.sleep(120)
+"""
 
 WANTED = (np.arange(400_000).reshape(4, -1).sum(axis=0) * 2.0).tolist()
 
@@ -59,6 +77,29 @@ def test_what_is_persisted_lies_in_the_bucket_for_as_long_as_it_is_held(
     del kept
     gc.collect()  # a collection is part of a circle
     wait_for(lambda: list(objects(bucket, "")) == [], "the kept run is dropped")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells by /proc that a client is dead")
+def test_another_process_goes_on_from_the_bucket_with_a_run_whose_client_was_killed(
+    seaweed: S3Server, prefix: str, scripts: Scripts
+) -> None:
+    url = f"s3://{BUCKET}/{prefix}"
+    journal = seaweed.bucket(f"{prefix}/runs/")
+    with scripts.start(DYING, STORE=url) as client:
+        assert client.stdout is not None
+        run = client.stdout.readline().strip()
+        wait_for(lambda: _segments(journal) >= 2, "tasks are committed")
+        client.kill()
+    (waiting,) = graphlambda.runs(store=url)
+    assert (waiting.id, waiting.tasks > waiting.done >= 1) == (run, True)
+    assert graphlambda.resume(run, store=url)[0].tolist() == [float(block) for block in range(12)]
+    wait_for(lambda: list(objects(seaweed.bucket(f"{prefix}/"), "")) == [], "nothing is left")
+    with pytest.raises(NoSuchRunError, match=run):
+        graphlambda.resume(run, store=url)
+
+
+def _segments(journal: Bucket) -> int:
+    return sum("/journal" in found.key for found in objects(journal, ""))
 
 
 def test_a_run_passes_through_a_server_that_gives_trouble(
