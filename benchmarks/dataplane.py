@@ -5,11 +5,13 @@
 Ours pickles, signs, stores, reads, verifies and un-pickles a NumPy array that a task could change; the peers do the same
 without signatures, and what their clients do with the array's bytes alone stands beside that. A raw socket and memcpy store
 nothing: they say what the machine can do. All of them take turns; medians. Prints a table for each store, then the bars.
+Memory is kept for the next large value as in a function of 10 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -66,6 +68,7 @@ def measured(store: str, sizes: Sequence[str], repeats: int, folder: Path) -> It
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return whether a bar was missed."""
     options = _options(arguments)
+    os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "10240"
     rows: list[Row] = []
     for store in options.stores or PLANES:
         with tempfile.TemporaryDirectory(prefix="gl-") as folder:

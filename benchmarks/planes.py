@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     import redis
 
-    from graphlambda.store import Store
 
 OURS, RAW, MEMCPY = "graphlambda", "raw socket", "memcpy"
 
@@ -149,6 +148,7 @@ def _obstore(server: S3Server) -> Road:
 
 
 def _beside_redis_py(store: ValkeyStore, client: redis.Redis, raw: RawSocket) -> Mapping[str, Road]:
+    client.config_set("proto-max-bulk-len", 1 << 30)  # or a pickled array of 512 MB is refused
     bare = Road(client.set, client.get, client.delete)
     floors = {RAW: Road(raw.put, raw.get), MEMCPY: _memcpy()}
     return {OURS: _ours(store), **_both("redis-py + hiredis", bare), **floors}
@@ -175,15 +175,16 @@ def _both(peer: str, bare: Road) -> Mapping[str, Road]:
     }
 
 
-def _ours(store: Store) -> Road:
-    """Return the road of a task's value: as a frame, signed for its run and name."""
+def _ours(store: FileStore | ValkeyStore | S3Store) -> Road:
+    """Return the road of a task's value in a function: as a frame, signed for its run and name."""
     store.touch(_RUN)
+    client = store._client
 
     def put(name: str, value: Any) -> None:
-        store.put(_RUN, name, encode_parts(value, key=_KEY, context=context(_RUN, name)))
+        client.write(_RUN, name, encode_parts(value, key=_KEY, context=context(_RUN, name)))
 
     def get(name: str) -> Any:
-        return decode(store.get(_RUN, name), key=_KEY, context=context(_RUN, name))
+        return decode(client.read(_RUN, name), key=_KEY, context=context(_RUN, name))
 
     return Road(put, get, lambda name: store.delete(_RUN, [name]))
 

@@ -31,7 +31,6 @@ from .faults import FrameError, UnshippableValueError
 TYPE_CHECKING = False  # `typing` costs a cold start 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from mmap import mmap
     from typing import Any, TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -46,7 +45,6 @@ _LARGE_BYTES = 1 << 17  # from here on, GMAC wins more than its import and its s
 _SALT_BYTES = 16
 _HEAD = struct.Struct("<4sIQ")
 _PAGES_BYTES = 1 << 21
-_HUGE_BYTES = 1 << 22
 _ALIGNMENT = 64  # a cache line, and what Arrow asks for
 _INSIDE_BYTES = 1024  # below this, a buffer is cheaper inside the pickle
 
@@ -141,12 +139,9 @@ def allocate(size: int) -> memoryview:
         return memoryview(bytearray(size))
     if size < _PAGES_BYTES:
         return _from_heap(size)
-    from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap  # noqa: PLC0415  (few operations need it)
+    from .pages import lend  # noqa: PLC0415  (large values only)
 
-    memory = mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
-    if size >= _HUGE_BYTES:
-        _in_huge_pages(memory)
-    return memoryview(memory)
+    return lend(size)
 
 
 def _from_heap(size: int) -> memoryview:
@@ -156,14 +151,6 @@ def _from_heap(size: int) -> memoryview:
     whole = memoryview(bytearray(size + _ALIGNMENT - 1))
     start = -addressof(c_char.from_buffer(whole)) % _ALIGNMENT
     return whole[start : start + size]
-
-
-def _in_huge_pages(memory: mmap) -> None:
-    """Have a fault for each 2 MB, not for each 4 KB: that halves the time of filling new memory."""
-    try:
-        memory.madvise(14)  # MADV_HUGEPAGE of Linux
-    except OSError:  # another system, or switched off
-        return
 
 
 def copied(buffer: Buffer) -> memoryview:

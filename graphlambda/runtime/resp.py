@@ -125,7 +125,7 @@ class Connection:
 
     def _reply(self, sink: memoryview | None = None) -> Reply:
         line = self._line()
-        kind, rest = line[0], line[1:]
+        kind, rest = line[0], bytes(line[1:])
         if kind == 0x24:  # $
             return self._bulk(int(rest), sink)
         if kind == 0x2B:  # +
@@ -136,12 +136,12 @@ class Connection:
             return Refused(rest.decode(errors="replace"))
         if kind == 0x2A:  # *
             return [self._reply() for _ in range(int(rest))]
-        raise ConnectionError(f"this is no reply: {line[:40]!r}")
+        raise ConnectionError(f"this is no reply: {bytes(line[:40])!r}")
 
-    def _line(self) -> bytes:
+    def _line(self) -> bytearray:
         while (end := self._buffer.find(b"\r\n", self._at, self._end)) < 0:
             self._receive()
-        line = bytes(self._view[self._at : end])
+        line = self._buffer[self._at : end]
         self._at = end + 2
         return line
 
@@ -276,7 +276,10 @@ def _bound_waits(plain: socket.socket, wait_s: float) -> None:
 
 
 def _write_all(plain: socket.socket, buffers: Sequence[Buffer]) -> None:
-    pour(plain.sendmsg, buffers)
+    if len(buffers) == 1:
+        plain.sendall(buffers[0])
+    else:
+        pour(plain.sendmsg, buffers)
 
 
 def _write_all_tls(secured: socket.socket, buffers: Sequence[Buffer]) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import lru_cache
 
 from .faults import LostValueError, ValueStoreError
 from .files import checked
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 TTL_S = 3600
 """How long a key lives that nobody renews: a client renews its runs' keys well before."""
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
 """A larger value is moved in pieces of this size: the server parses one while the next is on its way."""
 
 DIRECT_BYTES = CHUNK_BYTES + (1 << 16)
@@ -199,11 +200,13 @@ class ValkeyClient:
         return replies
 
 
+@lru_cache
 def lease_key(run: str) -> bytes:
     """Return the key of a run's lease."""
     return f"gl:{checked(run)}".encode()
 
 
+@lru_cache
 def names_key(run: str) -> bytes:
     """Return the key of the set of a run's names."""
     return b"%b:.names" % lease_key(run)
@@ -211,7 +214,7 @@ def names_key(run: str) -> bytes:
 
 def key_of(run: str, name: str) -> bytes:
     """Return the key of a value."""
-    return f"gl:{checked(run)}:{checked(name)}".encode()
+    return b"%b:%b" % (lease_key(run), checked(name).encode())
 
 
 def keys_of(run: str, entry: bytes) -> list[bytes]:

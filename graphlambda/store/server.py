@@ -30,10 +30,16 @@ STOP_S = 10.0
 SOCKET = "socket"
 """The server's socket in its folder."""
 
-_VARIABLES = {"LANG": "C.UTF-8", "PATH": os.defpath}
-"""The server's environment: nothing of the client's, which may hold credentials."""
+_VARIABLES = {
+    "LANG": "C.UTF-8",
+    "PATH": os.defpath,
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824"
+    ":glibc.malloc.trim_threshold=1099511627776",
+}
+"""The server's environment: nothing of the client's, which may hold credentials. Its allocator keeps what values leave, in
+pages of 2 MB: getting new pages from the kernel for each value takes as long as copying it."""
 
-_COMMON = {"save": '""', "appendonly": "no", "loglevel": "warning"}
+_COMMON = {"disable-thp": "no", "save": '""', "appendonly": "no", "loglevel": "warning"}
 
 _LONGEST_PATH = 100
 """A unix socket's path has 108 bytes on Linux, 104 on macOS."""
