@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from graphlambda.compiler import compile_collections
+from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.program import Operation
 from graphlambda.compiler.purity import _REVIEWED, is_pure
 
@@ -47,6 +48,12 @@ def written(*lines: str, arguments: str = "p0, p1", imports: Iterable[str] = ())
 )
 def test_operations_of_kernels_and_numpy_are_pure(collection: Any) -> None:
     assert set(purity(collection).values()) == {True}
+
+
+def test_two_pure_operations_are_pure_as_one() -> None:
+    program = compile_collections((rows() * 2).rechunk((7, 40)).sum(axis=1) + 1, fusing=Fusing(always=True))
+    assert program.fusions
+    assert all(is_pure(table.operation) for table in program.tables)
 
 
 def test_what_calls_the_users_code_is_not() -> None:
