@@ -1,6 +1,6 @@
 """What earlier runs measured, kept as one note of the cache for each deployment.
 
-In: a configuration, a run's profiler. Out: by what to fuse. Bounded: what was measured longest ago goes first. A note
+In: a configuration, a run's profiler. Out: by what to fuse. Bounded: what was of use longest ago goes first. A note
 that cannot be read is said so and written anew.
 """
 
@@ -16,6 +16,7 @@ from graphlambda.errors import ProfileWarning
 from graphlambda.packager.cache import Cache
 
 if TYPE_CHECKING:
+    from graphlambda.compiler import Program
     from graphlambda.config import Config
     from graphlambda.report import Profiler
 
@@ -31,7 +32,7 @@ _REMEMBERED = 1_000
 @dataclass(frozen=True, slots=True)
 class _Note:
     profiles: dict[str, Profile]
-    """By form; what was measured last stands last."""
+    """By form; what was of use last stands last."""
 
     overhead_s: float
 
@@ -44,12 +45,14 @@ def fusing_of(config: Config) -> Fusing:
     return Fusing(profiles=note.profiles, overhead_s=note.overhead_s)
 
 
-def learn(profiler: Profiler, config: Config) -> None:
-    """Keep what a run measured."""
+def learn(profiler: Profiler, program: Program, config: Config) -> None:
+    """Keep what a run of a program measured, and what it was fused by."""
     if config.fuse is False:
         return
     note, profiles = _read(config), profiler.profiles()
-    known = {form: profile for form, profile in note.profiles.items() if form not in profiles}
+    parts = {form for fusion in program.fusions for form in fusion.forms}
+    known = {form: each for form, each in note.profiles.items() if form not in parts | profiles.keys()}
+    known |= {form: each for form, each in note.profiles.items() if form in parts - profiles.keys()}
     known |= {form: _mixed(note.profiles.get(form), profile) for form, profile in profiles.items()}
     kept = {form: list(astuple(known[form])) for form in list(known)[-_MOST_FORMS:]}
     overhead_s = profiler.overhead_s()

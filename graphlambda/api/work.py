@@ -119,7 +119,7 @@ def ran(
         )
         terms.begun(going)
         result = going.result()
-    learn(profiler, session.config)
+    learn(profiler, program, session.config)
     return Ran(result.values, tally.summary())
 
 

@@ -22,6 +22,7 @@ from graphlambda.compiler.grafting import grafted
 from graphlambda.compiler.normal import operation_id
 from graphlambda.compiler.program import Constant, Fusion, Input, Inputs, Literal, Literals, Mixed, Table
 from graphlambda.compiler.projections import picker_of
+from graphlambda.compiler.refuse import MOST_INPUTS
 from graphlambda.runtime.inputs import is_immutable
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class _Fuser:
                         yield _Link(maker, reader, port, rows[makers == maker])
 
     def _apart(self, link: _Link) -> _Link:
-        """Return a link without the tasks that share an input with what they read."""
+        """Return a link without the tasks that share an input with what they read, or would read too much with it."""
         maker, reader = self.tables[link.maker], self.tables[link.reader]
         made = _ids_at(reader.columns[link.port], link.rows)
         reading = reader.tasks[link.rows]
@@ -185,8 +186,9 @@ class _Fuser:
             ]
         )
         found, times = np.unique(pairs, axis=0, return_counts=True)
-        shared = found[times > 1][:, 0]
-        return replace(link, rows=link.rows[~np.isin(reading, shared)])
+        names, widths = np.unique(found[:, 0], return_counts=True)
+        unfit = np.concatenate([found[times > 1][:, 0], names[widths > MOST_INPUTS]])
+        return replace(link, rows=link.rows[~np.isin(reading, unfit)])
 
     def _fuse(self, link: _Link) -> bool:
         """Fuse the tasks of a link, if that pays."""
@@ -203,7 +205,9 @@ class _Fuser:
         self._parts[form] = self._parts.get(first, 1) + self._parts.get(then, 1)
         self._replace(link, made, Table(self._operations.of(tree, columns), reader.tasks[link.rows], columns))
         names = maker.operation.name, reader.operation.name
-        self.fusions.append(Fusion(first=names[0], then=names[1], tasks=len(link.rows), why=why))
+        self.fusions.append(
+            Fusion(first=names[0], then=names[1], tasks=len(link.rows), why=why, forms=(first, then))
+        )
         return True
 
     def _columns(self, link: _Link, made: Ids) -> tuple[Column, ...]:

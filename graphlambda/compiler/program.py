@@ -279,6 +279,9 @@ class Fusion:
     why: str
     """For people."""
 
+    forms: tuple[str, str]
+    """Of both operations."""
+
 
 def _alone(_task: int) -> tuple[Hashable, ...]:
     return ()

@@ -58,10 +58,14 @@ class Projections:
         return int(self.home_of[task]) if len(self.home_of) else task
 
 
-@lru_cache(maxsize=1024)
 def picker_of(operation: Operation) -> Picker | None:
     """Return how an operation picks a part of its first input; None where it does anything else."""
-    head, _, body = operation.source.partition("def operation(p0, p1):")
+    return _picker_in(operation.source)
+
+
+@lru_cache(maxsize=1024)
+def _picker_in(source: str) -> Picker | None:
+    head, _, body = source.partition("def operation(p0, p1):")
     imports = " ".join(head.split('"""')[-1].split())
     lines = body.split("\n    ")[1:]
     if len(lines) != 2 or not lines[0].startswith("v0 = ") or lines[1].strip() != "return v0":

@@ -15,6 +15,7 @@ import pytest
 from dask import delayed
 
 from graphlambda.compiler import called_operations, compile_collections
+from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.program import Input
 from graphlambda.compiler.projections import projections_of
 from graphlambda.scheduler import Limits, execute
@@ -129,6 +130,17 @@ def test_a_projection_is_in_no_invocation_of_its_own(bench: Bench, name: str, in
     assert len(bench.of(InvocationStarted)) == program.task_count - free
     assert sorted(bench.done()) == list(range(program.task_count))
     assert bench.store.runs() == {}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_fused_tasks_and_their_projections_give_the_same_whatever_is_lost(bench: Bench, name: str) -> None:
+    collections = GRAPHS[name][0]()
+    program = compile_collections(collections, fusing=Fusing(always=True))
+    got = bench.run(program, [lost, None, halved, None, lost], batch=4)
+    with dask.config.set({"dataframe.shuffle.method": "tasks"}):
+        (wanted,) = dask.compute(collections, scheduler="sync")
+    assert all(identical(ours, theirs) for ours, theirs in zip(got[0], wanted, strict=True))
+    assert sorted(bench.done()) == list(range(program.task_count))
 
 
 def test_what_only_projections_read_is_sent_nowhere(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,11 @@ from dask import delayed
 import graphlambda
 from graphlambda.api.profiles import fusing_of, learn
 from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.compiler.program import Fusion
 from graphlambda.config import Config, load
 from graphlambda.errors import ProfileWarning
 from graphlambda.report import Profiler
+from graphlambda.testing.programs import program_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,21 +82,30 @@ class Told(Profiler):
         return self._told[1]
 
 
+NOTHING = program_of([], [])
 ONCE = Profile(seconds=1.0, p95_s=2.0, value_bytes=10.0, batch=4.0, count=100)
 AGAIN = Profile(seconds=2.0, p95_s=4.0, value_bytes=20.0, batch=8.0, count=300)
 
 
+def test_what_a_program_was_fused_by_is_not_forgotten(config: Config) -> None:
+    learn(Told({f"form-{number}": ONCE for number in range(2_000)}, 0.5), NOTHING, config)
+    fusion = Fusion(first="a", then="b", tasks=1, why="", forms=("form-0", "form-1"))
+    learn(Told({"both": ONCE}, 0.5), replace(NOTHING, fusions=(fusion,)), config)
+    forms = list(fusing_of(config).profiles)
+    assert (forms[0], forms[-3:], len(forms)) == ("form-3", ["form-0", "form-1", "both"], 2_000)
+
+
 def test_measurements_of_several_runs_are_weighed_by_their_tasks(config: Config) -> None:
     assert fusing_of(config) == Fusing()
-    learn(Told({"a": ONCE, "b": ONCE}, 0.5), config)
-    learn(Told({"a": AGAIN}, None), config)
+    learn(Told({"a": ONCE, "b": ONCE}, 0.5), NOTHING, config)
+    learn(Told({"a": AGAIN}, None), NOTHING, config)
     mixed = Profile(seconds=1.75, p95_s=3.5, value_bytes=17.5, batch=7.0, count=400)
     assert fusing_of(config) == Fusing(profiles={"a": mixed, "b": ONCE}, overhead_s=0.5)
 
 
 def test_what_was_measured_longest_ago_is_forgotten_first(config: Config) -> None:
     for first in range(0, 3_000, 500):
-        learn(Told({f"form-{number}": ONCE for number in range(first, first + 500)}, 0.5), config)
+        learn(Told({f"form-{number}": ONCE for number in range(first, first + 500)}, 0.5), NOTHING, config)
     assert list(fusing_of(config).profiles) == [f"form-{number}" for number in range(1_000, 3_000)]
 
 
@@ -116,12 +128,12 @@ def test_a_damaged_note_is_said_so_and_written_anew(config: Config, content: byt
     with pytest.warns(ProfileWarning, match=f"{path} cannot be read"):
         assert fusing_of(config) == Fusing()
     with pytest.warns(ProfileWarning):
-        learn(Told({"a": ONCE}, 0.5), config)
+        learn(Told({"a": ONCE}, 0.5), NOTHING, config)
     assert fusing_of(config) == Fusing(profiles={"a": ONCE}, overhead_s=0.5)
 
 
 def test_who_overrules_fusion_reads_no_measurements(config: Config) -> None:
-    learn(Told({"a": ONCE}, 0.5), config)
+    learn(Told({"a": ONCE}, 0.5), NOTHING, config)
     always, never = (
         load({"cache_dir": config.cache_dir, "fuse": fuse}, {"HOME": "/nowhere"}) for fuse in (True, False)
     )
