@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 from graphlambda.api.building import functions_of, learn_module
 from graphlambda.compiler import called_operations
 from graphlambda.deployer.apply import silent
+from graphlambda.errors import DeployError
+from graphlambda.packager.cache import Cache
+from graphlambda.packager.memory import need_mb, needed_mb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +42,7 @@ class Provisioning:
         self._settings = dict.fromkeys(deployment.functions.values(), deployment.settings)
         self._first = deployment.settings
         self._session = session
+        self._cache = Cache(session.config.cache_dir)
         self._grown: Counter[str] = Counter()
 
     def memory_mb(self, function: str) -> int:
@@ -53,12 +58,25 @@ class Provisioning:
             self._settings[name] = replace(self._first, memory_mb=memory_mb)
         return {operation: name for operation, name in functions.items() if name in found}
 
+    def remembered(self) -> dict[str, str]:
+        """Return twins, by operation id, with the memory that operations turned out to need in earlier runs."""
+        twins = {}
+        for number, operation in self._operations.items():
+            memory_mb = needed_mb(self._cache, operation)
+            if memory_mb > self._first.memory_mb:
+                with suppress(DeployError):  # what may not have so much tries with what it is given
+                    twins[number] = self._made(number, replace(self._first, memory_mb=memory_mb))
+        return twins
+
     async def larger(self, operation: str, function: str) -> str | None:
-        """Return a twin with twice the memory; None where a function can have no more."""
+        """Return a twin with twice the memory, which later runs begin with; None where a function can have no more."""
         settings = self._settings[function]
         if settings.memory_mb >= _MOST_MB:
             return None
-        return await self._twin(operation, replace(settings, memory_mb=min(_MOST_MB, 2 * settings.memory_mb)))
+        larger = replace(settings, memory_mb=min(_MOST_MB, 2 * settings.memory_mb))
+        twin = await asyncio.to_thread(self._made, operation, larger)
+        need_mb(self._cache, self._operations[operation], larger.memory_mb)
+        return twin
 
     async def with_module(self, operation: str, function: str, module: str) -> str | None:
         """Return a twin that holds a module, too; None where that cannot be, or would be the same function."""
@@ -67,13 +85,11 @@ class Provisioning:
             learn_module, self._operations[operation], module, self._session.config
         ):
             return None
-        twin = await self._twin(operation, self._settings[function])
+        twin = await asyncio.to_thread(self._made, operation, self._settings[function])
         return twin if twin != function else None
 
-    async def _twin(self, operation: str, settings: Settings) -> str:
-        made = await asyncio.to_thread(
-            functions_of, [self._operations[operation]], self._session, settings, silent
-        )
+    def _made(self, operation: str, settings: Settings) -> str:
+        made = functions_of([self._operations[operation]], self._session, settings, silent)
         name = made.functions[operation]
         self._settings[name] = settings
         return name

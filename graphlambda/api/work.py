@@ -102,7 +102,7 @@ def ran(
     with session.shown(program), _explained(terms.run, session, left):
         going = begin(
             program,
-            deployment.functions,
+            {**deployment.functions, **provisioning.remembered()},
             invoker=session.invoker(),
             store=session.store,
             run=terms.run,

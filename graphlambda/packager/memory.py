@@ -1,4 +1,4 @@
-"""What earlier builds found out: finished artifacts, and modules that evidence did not show.
+"""What earlier builds and runs found out: finished artifacts, modules that evidence did not show, memory.
 
 In: keys. Out: an `Artifact` whose zips are there, or nothing. Must not build.
 """
@@ -53,6 +53,18 @@ def learn(cache: Cache, operation: Operation, modules: Iterable[str]) -> None:
     """Remember modules that an operation turned out to need: the next build takes them for evidence."""
     known = learnt(cache, operation) | set(modules)
     cache.put("learnt", _note_of(operation), json.dumps(sorted(known)).encode())
+
+
+def needed_mb(cache: Cache, operation: Operation) -> int:
+    """Return the memory in MiB that an operation was given after it ran out; 0 where it never did."""
+    text = cache.get("memory", f"{operation.id}.json")
+    return int(json.loads(text)) if text else 0
+
+
+def need_mb(cache: Cache, operation: Operation, memory_mb: int) -> None:
+    """Remember that an operation ran out of less memory than this: its next run begins with so much."""
+    if memory_mb > needed_mb(cache, operation):
+        cache.put("memory", f"{operation.id}.json", json.dumps(memory_mb).encode())
 
 
 def _note_of(operation: Operation) -> str:

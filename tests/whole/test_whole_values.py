@@ -249,6 +249,19 @@ def test_a_task_that_needs_more_memory_gets_more_and_only_that_one_runs_again() 
     assert got == ([2**20, 2 * 2**20, 400 * 2**20],)
 
 
+def test_the_next_run_begins_with_the_memory_that_an_operation_turned_out_to_need() -> None:
+    def ravenous(megabytes: int) -> int:
+        return len(b"y" * (megabytes * 2**20))
+
+    assert graphlambda.compute(delayed(ravenous)(400), memory_mb=256) == (400 * 2**20,)
+    first = graphlambda.last_summary()
+    assert graphlambda.compute(delayed(ravenous)(401), memory_mb=256) == (401 * 2**20,)
+    again = graphlambda.last_summary()
+    assert first is not None
+    assert again is not None
+    assert (first.retried > 0, again.retried, again.invocations) == (True, 0, 1)
+
+
 def test_without_more_to_give_the_error_names_the_setting_for_memory() -> None:
     program = graphlambda.compile(delayed(hungry)(900))
     deployment = graphlambda.deploy(program, memory_mb=256)
