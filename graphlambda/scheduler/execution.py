@@ -236,7 +236,7 @@ class Execution:
         if isinstance(outcome, Failed):
             return replace(outcome, after_s=seconds)
         self._measure(table, outcome, seconds, reply_bytes)
-        self._pressure.learn(table, outcome)
+        self._pressure.learn(table, outcome, self._state.together(outcome.tasks))
         return outcome
 
     async def _reply(self, function: str, payload: bytes) -> Reply:
@@ -248,13 +248,14 @@ class Execution:
     def _measure(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
         self._window.grow()
-        by_table: dict[int, list[float]] = {}
-        for task, task_s in zip(answered.tasks[-RECENT:], answered.seconds[-RECENT:], strict=True):
-            by_table.setdefault(self._state.table(task), []).append(task_s)
-        for own, tasks_s in by_table.items():
-            self._units[own].durations.add(tasks_s, cold=answered.cold)
+        together = self._state.together(answered.tasks)
+        own = (
+            self._state.table(answered.tasks[0]) if answered.tasks else table
+        )  # of projections alone: theirs
+        tasks_s = [sum(answered.seconds[rows]) for rows in together[-RECENT:]]
+        self._units[own].durations.add(tasks_s, cold=answered.cold)
         self._overhead.add((max(0.0, seconds - sum(answered.seconds)),), cold=answered.cold)
-        self._units[table].reply_bytes = reply_bytes / max(1, len(answered.tasks))
+        self._units[own].reply_bytes = reply_bytes / max(1, len(together))
 
     def _measured(self, table: int) -> Measured:
         unit = self._units[table]

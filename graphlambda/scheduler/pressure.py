@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphlambda.scheduler.ledger import Ledger
     from graphlambda.scheduler.outcomes import Answered
     from graphlambda.scheduler.state import RunState
@@ -79,12 +81,15 @@ class Pressure:
         """Take a promise back."""
         self._promised_bytes -= promised_bytes
 
-    def learn(self, table: int, answered: Answered) -> None:
-        """Learn from a reply what tasks of a table store."""
+    def learn(self, table: int, answered: Answered, together: Iterable[slice]) -> None:
+        """Learn from a reply what tasks of a table store, with the projections that stand `together` with each."""
         if self._bound_bytes is None or not answered.tasks:
             return
-        rows = zip(answered.value_bytes, answered.frames, strict=True)
-        largest_bytes = max((size for size, frame in rows if frame is None), default=0)
+        stored_bytes = [
+            size if frame is None else 0
+            for size, frame in zip(answered.value_bytes, answered.frames, strict=True)
+        ]
+        largest_bytes = max(sum(stored_bytes[rows]) for rows in together)
         faded_bytes = int(FADING * self._each_bytes.get(table, 0))
         self._each_bytes[table] = max(largest_bytes, faded_bytes)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from graphlambda.compiler.projections import projections_of
 from graphlambda.scheduler.edges import EdgeSet, readers, view
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Sequence
 
 MOST_PARTS = 2_000
 """Projections of one batch: what a reply says of each must fit beside its values."""
@@ -156,6 +157,13 @@ class RunState:
     def is_part(self, task: int) -> bool:
         """Whether a task is a projection: whatever function holds the value does it, and it counts as none."""
         return bool(self._is_part[self._table_of[task]])
+
+    def together(self, tasks: Sequence[int]) -> list[slice]:
+        """Return where in a reply each task stands with its projections, which come right after it."""
+        starts = [row for row, task in enumerate(tasks) if not self.is_part(task)]
+        if not starts:  # projections that ran alone
+            starts = list(range(len(tasks)))
+        return [slice(*pair) for pair in pairwise([*starts, len(tasks)])]
 
     def is_unsent(self, task: int, batch: Container[int]) -> bool:
         """Whether nobody will read a task's value but its own batch: projections of it alone, or no projection."""

@@ -102,6 +102,14 @@ def test_projections_follow_at_once_whatever_the_bound_of_tasks() -> None:
     assert state.follow(state.take(0, 2), 0) == [0, 2, 3, 6, 1, 4, 5]
 
 
+def test_a_task_stands_together_with_its_projections_and_those_that_ran_alone_stand_alone() -> None:
+    tasks = [("halves",), ("halves",), *[("pick", Input(t), i) for t in (0, 1) for i in (0, 1)]]
+    state = state_of(program_of([*tasks, ("f",)], [2, 3, 4, 5, 6]))
+    assert state.together([0, 2, 3, 1, 4, 6]) == [slice(0, 3), slice(3, 5), slice(5, 6)]
+    assert state.together([4, 5]) == [slice(0, 1), slice(1, 2)]
+    assert state.together([]) == []
+
+
 def test_a_chain_follows_through_projections() -> None:
     tasks = [("halves", 1), ("pick", Input(0), 0), ("halves", Input(1)), ("pick", Input(2), 1)]
     state = state_of(program_of(tasks, [3]))
