@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks import codec
 from benchmarks.dataplane import Row, bars_of, measured, shown
 from benchmarks.planes import MEMCPY, OURS, PLANES, RAW
 
@@ -19,6 +20,11 @@ def test_every_road_gives_back_what_it_was_given(store: str, tmp_path: Path) -> 
     assert {OURS, MEMCPY} < {row.peer for row in rows}
     assert len(shown(rows).splitlines()) == 2 + len(rows)
     assert list(tmp_path.glob("*/v-*")) == []
+
+
+def test_every_kind_of_value_is_encoded_and_decoded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert codec.main(["--mb", "1", "--repeats", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(codec.values_of(1))
 
 
 def test_the_best_peer_and_a_raw_socket_decide() -> None:
