@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -150,6 +151,7 @@ def _opened(config: Config) -> Session:
 def _at_home(config: Config, found: Opened, root: bytes) -> Session:
     concurrency = config.concurrency or os.cpu_count() or 1
     visible = tuple(sorted(set(_always_visible(config, found))))
+    threading.Thread(target=import_module, args=("graphlambda.deployer.aws",)).start()  # boto3, while we wait
     local = start(
         LocalSettings(
             state=config.cache_dir / "local",

@@ -106,11 +106,19 @@ class ControlPlane:
     """Answers calls from a catalogue."""
 
     def __init__(
-        self, catalogue: Catalogue, *, concurrency: int, architecture: str, deleted: Callable[[str], None]
+        self,
+        catalogue: Catalogue,
+        *,
+        concurrency: int,
+        architecture: str,
+        wanted: Callable[[str], None],
+        deleted: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
         self._concurrency = concurrency
         self._architecture = architecture
+        self._wanted = wanted
+        """Is told of functions that are made or looked at: they may be invoked soon."""
         self._deleted = deleted
 
     def answer(self, request: Request) -> Answer:
@@ -155,11 +163,13 @@ class ControlPlane:
             modified=_now(),
         )
         self._catalogue.add_function(function)
+        self._wanted(function.name)
         return document(201, function.configuration("Pending"))
 
     def get_function(self, call: Call) -> Answer:
         """GetFunction, without a Location: the zip is not kept."""
         function = self._function(call)
+        self._wanted(function.name)
         concurrency = (
             None if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
         )

@@ -216,7 +216,7 @@ class Parents:
 
     def warm(self, wanted: Iterable[Warmth]) -> None:
         """Start parents ahead of need, one after the other and in the order in which they will be needed."""
-        self._to_warm = deque(dict.fromkeys(wanted))
+        self._to_warm = deque(dict.fromkeys([*self._to_warm, *wanted]))
         self._warm_next()
 
     def retire(self, stays: Callable[[Warmth], bool]) -> None:

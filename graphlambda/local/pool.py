@@ -6,7 +6,7 @@ In: functions and invocations. Out: environments started, reused, retired and en
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +28,9 @@ WATCH_S = 0.005
 
 ENVIRONMENTS_A_PARENT = 4
 """A parent is kept for this many environments: it holds what they share."""
+
+FORESEEN = 16
+"""For how many functions, named last, parents are warmed before they are invoked."""
 
 LOOK_AGAIN = 8
 """Rounds after which the processes of an environment are listed anew."""
@@ -58,6 +61,7 @@ class Pool:
         self._environments = environments
         self._parents = Parents(launcher.parent, max(2, environments // ENVIRONMENTS_A_PARENT))
         self._freed = freed
+        self._foreseen: deque[Function] = deque(maxlen=FORESEEN)
         self._generation = 0
         self._live: set[Environment] = set()
         self._ending: set[Environment] = set()
@@ -92,7 +96,9 @@ class Pool:
             self._watching = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
 
     def warm(self, functions: Iterable[Function]) -> None:
-        """Have parents ready before environments of these functions are needed."""
+        """Have parents ready before environments of these functions are needed, in other surroundings too."""
+        functions = list(functions)
+        self._foreseen.extend(function for function in functions if function not in self._foreseen)
         found = [self._launcher.warmth(function, self._surroundings) for function in functions]
         self._parents.warm(warmth for warmth in found if warmth is not None)
 
@@ -129,6 +135,7 @@ class Pool:
         self._surroundings = surroundings
         self._generation += 1
         self._parents.retire(partial(self._launcher.fits, surroundings))
+        self.warm(self._foreseen)
         for environment in list(self._idle):
             self._retire(environment)
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -26,16 +27,13 @@ from graphlambda.local.invocation import Invocation, Result
 from graphlambda.local.launcher import Launcher, Surroundings
 from graphlambda.local.names import function_name
 from graphlambda.local.plan import Sight
-from graphlambda.local.pool import Pool
+from graphlambda.local.pool import FORESEEN, Pool
 from graphlambda.local.settings import Credentials, Description, LocalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphlambda.local.records import Function
-
-_WARMED = 16
-"""For how many functions parents are warmed at the start of the service."""
 
 _INVOKE = ("/2015-03-31/functions/", "/invocations")
 
@@ -84,6 +82,7 @@ class Service:
             self._catalogue,
             concurrency=self._settings.concurrency,
             architecture=host.architecture(),
+            wanted=lambda name: self._in_loop(partial(self._foresee, name)),
             deleted=lambda name: self._in_loop(partial(self._pool.forget, name)),
         )
         self._server = await self._loop.create_server(
@@ -169,7 +168,11 @@ class Service:
 
     def _warm(self) -> None:
         """Have parents ready for what the service before used: the client needs a while until it invokes anything."""
-        self._pool.warm(self._catalogue.used_before(_WARMED))
+        self._pool.warm(self._catalogue.used_before(FORESEEN))
+
+    def _foresee(self, name: str) -> None:
+        with suppress(ServiceError):  # it may be gone again
+            self._pool.warm([self._catalogue.function(name)])
 
     def _reserved(self) -> int:
         return sum(function.reserved or 0 for function in self._catalogue.functions())

@@ -240,14 +240,30 @@ def test_parents_are_ready_before_anything_is_invoked(opened: Callable[..., Acco
     again.wait_for(lambda: parents(again) == 2)
 
 
+def test_a_function_that_is_made_or_looked_at_has_its_parent_warmed(
+    opened: Callable[..., Account], tmp_path: Path
+) -> None:
+    account = opened(concurrency=2, state=tmp_path / "state")
+    name = account.make(PARENT)
+    account.wait_for(lambda: parents(account) == 1)
+    account.service.close()
+    (tmp_path / "state/started").touch()
+    again = opened(concurrency=2, state=tmp_path / "state")
+    assert parents(again) == 0
+    again.api.get_function(FunctionName=name)
+    again.wait_for(lambda: parents(again) == 1)
+
+
 def test_other_surroundings_get_other_parents(opened: Callable[..., Account], tmp_path: Path) -> None:
     account = opened(concurrency=2)
     name = account.make("import os\ndef handle(event, context): return os.path.exists(event)")
     shown = tmp_path / "shown"
     shown.mkdir()
     account.value(name, str(shown))
+    before = parent_processes(tmp_path / "state")
     account.service.set_visible([shown])
-    account.wait_for(lambda: not parents(account))
+    account.wait_for(lambda: not {*before} & {*parent_processes(tmp_path / "state")})
+    account.wait_for(lambda: parents(account) == 1)
     assert account.value(name, str(shown))
     assert parents(account) == 1
 
