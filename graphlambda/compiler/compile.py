@@ -9,9 +9,11 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.compiler.fuse import Fusing
+from graphlambda.compiler.marks import marked
 from graphlambda.compiler.read import (
     Finish,
     Layers,
@@ -83,6 +85,7 @@ def _compiled(layers: Layers, wanted: Wanted, finish: Finish, fusing: Fusing, st
     walker.sharing.refuse()
     with stages("split"):
         program = split(draft, walker.constants, wanted.keys, finish, fusing)
+        program = replace(program, idempotent=marked(program, layers.marks))
     refuse_program(program, walker.constants)
     verify(program)
     return program

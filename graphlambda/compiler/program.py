@@ -329,6 +329,9 @@ class Program:
     absorbed: Callable[[int], tuple[Hashable, ...]] = _alone
     """The Dask keys of the tasks that are done on the way to a task's value, as part of it; in their order."""
 
+    idempotent: dict[str, bool] = field(default_factory=dict)
+    """By operation id, whether the user said that its tasks may run twice, or may not; others as the run's setting says."""
+
     @property
     def task_count(self) -> int:
         """How many tasks there are."""

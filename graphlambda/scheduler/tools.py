@@ -86,7 +86,8 @@ def units_of(program: Program, functions: Mapping[str, str], idempotent: bool | 
     units: dict[str, Unit] = {}
     for operation in (table.operation for table in program.tables):
         if operation.id not in units:
-            may_run_twice = True if is_pure(operation) else idempotent
+            said = program.idempotent.get(operation.id, idempotent)
+            may_run_twice = True if is_pure(operation) else said
             units[operation.id] = Unit(
                 functions.get(operation.id, ""), asyncio.Lock(), Durations(), Durations(), may_run_twice
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -176,6 +177,23 @@ def test_a_task_whose_value_could_not_be_stored_is_unknown_where_it_may_not_run_
     bench.operations["gl-f"] = unroll
     with pytest.raises(OutcomeUnknownError, match="cannot write value v-0"):
         bench.run(program_of([("f",)], [0]), limits=Limits(inline_bytes=0, idempotent=False))
+
+
+@pytest.mark.parametrize(
+    ("said", "setting", "wanted"),
+    [(True, False, [2]), (True, None, [2]), (False, True, None), (False, None, None)],
+)
+def test_what_is_said_of_an_operation_counts_before_the_runs_setting(
+    bench: Bench, said: bool, setting: bool | None, wanted: list[int] | None
+) -> None:
+    program = replace(ONE, idempotent={"ffffffff": said})
+    limits = Limits(batch=1, idempotent=setting)
+    if wanted is None:
+        with pytest.raises(OutcomeUnknownError):
+            bench.run(program, [CUT], limits=limits)
+    else:
+        assert bench.run(program, [CUT], limits=limits) == wanted
+        assert max(bench.clock.slept_s) <= 0.1
 
 
 # ---- twins -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 
 from graphlambda.compiler.draft import Draft
+from graphlambda.compiler.marks import idempotent_in, name_of
 from graphlambda.compiler.read.blockwise import group_of, is_by_rule, shape_of
 from graphlambda.compiler.read.legacy import Known, LegacyWalker
 from graphlambda.compiler.read.partitions import is_by_partition, walked
@@ -59,6 +60,7 @@ class Layers:
 
     def __init__(self, stage: Stage) -> None:
         self.finalizers: dict[Hashable, Final] = {}
+        self.marks: dict[Hashable, bool] = {}
         self._stage = stage
         self._by_rule: dict[str, Any] = {}
         self._explicit: list[Mapping[Hashable, Any]] = []
@@ -124,12 +126,20 @@ class Layers:
     def _add_layers(self, graph: HighLevelGraph) -> None:
         explicit = []
         for layer in graph.layers.values():
+            self._mark(layer)
             if is_by_rule(layer):
                 self._by_rule.setdefault(layer.output, layer)
             else:
                 explicit.append(layer)
         with self._stage("dask"):
             self._explicit.extend(map(dict, explicit))
+
+    def _mark(self, layer: Any) -> None:
+        """Note what the user said of a layer's tasks, by what their keys have in common."""
+        mark = idempotent_in(layer.annotations)
+        if mark is not None:
+            names = [layer.output] if is_by_rule(layer) else map(name_of, layer)
+            self.marks.update(dict.fromkeys(names, mark))
 
     def _without_finalizers(
         self, graph: HighLevelGraph, keys: list[Hashable]
