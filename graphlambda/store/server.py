@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile, mkdtemp
@@ -130,6 +132,7 @@ def start(where: Path, most_bytes: int) -> OwnServer:
         StoreError: it did not come up in time.
     """
     program = binary()
+    _sweep(where)
     if len(str(where)) > _LONGEST_PATH - len("/valkey-12345678/socket"):
         where = Path("/tmp")  # noqa: S108  (the folder below it is 0700, and new)
     folder = Path(mkdtemp(prefix="valkey-", dir=where))
@@ -147,6 +150,15 @@ def start(where: Path, most_bytes: int) -> OwnServer:
         server.close()
         raise
     return server
+
+
+def _sweep(where: Path) -> None:
+    """Delete the folders of servers that were killed together with what watched them."""
+    for folder in where.glob("valkey-*"):
+        with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+            is_starting = time.time() - folder.stat().st_mtime < START_S
+            if not is_starting and probe.connect_ex(str(folder / SOCKET)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def binary() -> Path:
