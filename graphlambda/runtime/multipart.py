@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .frame import Buffer
 
 PART_BYTES = 16 << 20
-AT_ONCE = 8
+AT_ONCE = 4
+"""On two cores, 512 MB came in half the time of one request, and of eight at once."""
 _MOST_PARTS = 10_000
 
 
