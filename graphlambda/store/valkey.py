@@ -19,7 +19,7 @@ from graphlambda.errors import ConfigError, StoreError
 from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
 from graphlambda.runtime.valkey import TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
-from graphlambda.runtime.values import CANCELLED
+from graphlambda.runtime.values import CANCELLED, LEASE_S
 from graphlambda.store.base import Store, translated
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _RUNS = b"gl:.runs"
 _TTL = str(TTL_S).encode()
 _RENEWED_EVERY_S = TTL_S / 4
+_STALE_MS = str(int(1000 * (TTL_S - LEASE_S - 1))).encode()
 _AT_ONCE = 1000
 """How many names are looked at with one command."""
 
@@ -105,8 +106,14 @@ class ValkeyStore(Store):
             self._client.delete(run, names)
 
     def cancel(self, run: str) -> None:
-        """Set the run's lease to what says so."""
-        self._run([(b"SET", lease_key(run), CANCELLED.encode(), b"XX", b"KEEPTTL")])
+        """Set the run's lease to what says so; on a full server, to the age at which its client counts as lost."""
+        server, lease = self._client.server, lease_key(run)
+        with _translated(server.address):
+            (told,) = server.run([(b"SET", lease, CANCELLED.encode(), b"XX", b"KEEPTTL")])
+            if isinstance(told, Refused) and told.code == "OOM":
+                (told,) = server.run([(b"PEXPIRE", lease, _STALE_MS)])
+            if isinstance(told, Refused):
+                raise told
 
     def drop(self, run: str) -> None:
         """Delete the run's lease, so that nobody writes to it any more, then its values."""

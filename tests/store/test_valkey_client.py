@@ -19,6 +19,7 @@ from graphlambda.errors import ConfigError, LostValueError, StoreError
 from graphlambda.runtime.cluster import SLOTS, Cluster
 from graphlambda.runtime.resp import Address, Refused, Server, packed
 from graphlambda.runtime.valkey import CHUNK_BYTES, DIRECT_BYTES, TTL_S, ValkeyClient
+from graphlambda.runtime.values import CLIENT_LOST
 from graphlambda.store.server import start
 from graphlambda.store.valkey import ValkeyStore, spec_of
 from graphlambda.testing.servers import free_port, valkey
@@ -249,6 +250,17 @@ def test_a_full_server_says_so_and_keeps_no_half_of_a_value(tmp_path: Path) -> N
             store.put("run", "v-1", [os.urandom(32 << 20)])
         assert store.size("run", "v-1") is None
         store.put("run", "v-2", [b"small"])
+        store.drop("run")
+        assert store._client.server.run([(b"DBSIZE",)]) == [0]
+
+
+def test_functions_stop_on_a_full_server_too(tmp_path: Path) -> None:
+    with start(tmp_path, 8 << 20) as own:
+        store = ValkeyStore(spec_of(own.url))
+        store.touch("run")
+        store._client.server.run([(b"CONFIG", b"SET", b"maxmemory", b"1")])
+        store.cancel("run")
+        assert ValkeyClient.of(store.spec()).ended("run") == CLIENT_LOST
         store.drop("run")
         assert store._client.server.run([(b"DBSIZE",)]) == [0]
 
