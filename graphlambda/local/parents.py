@@ -189,12 +189,19 @@ class Parent:
         self._changed(self)
 
 
+def asks_for_less(one: Warmth, other: Warmth) -> bool:
+    """Return whether all that one parent was asked to have, another one is asked for, too."""
+    same = (one.layers, one.variables, one.sight) == (other.layers, other.variables, other.sight)
+    return same and set(one.modules) <= set(other.modules)
+
+
 class Parents:
     """The parents of one service, kept by least recent use."""
 
     def __init__(self, launch: Callable[[Warmth], Launch], most: int) -> None:
         self._launch = launch
         self._most = most
+        self._at_once = os.cpu_count() or 1
         self._live: dict[Warmth, Parent] = {}
         """The longest unused first."""
         self._ending: set[Parent] = set()
@@ -215,7 +222,7 @@ class Parents:
         return parent
 
     def warm(self, wanted: Iterable[Warmth]) -> None:
-        """Start parents ahead of need, one after the other and in the order in which they will be needed."""
+        """Start parents ahead of need, in the order in which they will be needed."""
         self._to_warm = deque(dict.fromkeys([*self._to_warm, *wanted]))
         self._warm_next()
 
@@ -235,12 +242,8 @@ class Parents:
 
     def _alike(self, warmth: Warmth) -> Parent | None:
         """Return a parent that was asked for less, and in doing so has imported just what is asked for now."""
-        for parent in self._live.values():
-            had = parent.warmth
-            same = (had.layers, had.variables, had.sight) == (warmth.layers, warmth.variables, warmth.sight)
-            if same and set(had.modules) <= set(warmth.modules) <= parent.loaded:
-                return parent
-        return None
+        less = (parent for parent in self._live.values() if asks_for_less(parent.warmth, warmth))
+        return next((parent for parent in less if parent.loaded.issuperset(warmth.modules)), None)
 
     def _started(self, warmth: Warmth) -> Parent | None:
         while len(self._live) >= self._most:
@@ -277,11 +280,14 @@ class Parents:
         self._warm_next()
 
     def _warm_next(self) -> None:
-        """Start the next parent that is wanted ahead, unless one is still at its imports."""
-        while self._to_warm and all(parent.ready for parent in self._live.values()):
+        """Start the next parents that are wanted ahead: as many are at their imports as there are processors."""
+        while self._to_warm and sum(not parent.ready for parent in self._live.values()) < self._at_once:
             if len(self._live) >= self._most:
                 self._to_warm.clear()
                 return
-            warmth = self._to_warm.popleft()
+            warmth = self._to_warm[0]
+            if any(not parent.ready and asks_for_less(had, warmth) for had, parent in self._live.items()):
+                return  # that one may do for this one, too
+            self._to_warm.popleft()
             if warmth not in self._live and warmth not in self._barren and self._alike(warmth) is None:
                 self._started(warmth)
