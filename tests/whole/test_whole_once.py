@@ -1,0 +1,46 @@
+"""Tasks that end their environment run again, or do not, as one says; what ran is counted where it ran."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import dask
+import pytest
+from dask import delayed
+
+import graphlambda
+from graphlambda.errors import EnvironmentLostError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def die(ledger: str) -> None:
+    """Leave a trace, and end the environment."""
+    with open(ledger, "a", encoding="utf-8") as file:  # noqa: PTH123  (a path of the user's own, as text)
+        file.write("x")
+    os._exit(3)
+
+
+def test_a_task_that_may_run_again_is_tried_three_times(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    with pytest.raises(EnvironmentLostError, match=r"os\._exit"):
+        graphlambda.compute(delayed(die)(str(ledger)), paths=[tmp_path])
+    assert ledger.read_text() == "xxx"
+
+
+def test_a_task_that_may_not_run_twice_ran_once_and_its_outcome_is_unknown(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    with pytest.raises(OutcomeUnknownError, match="Whether it ran is not known"):
+        graphlambda.compute(delayed(die)(str(ledger)), paths=[tmp_path], idempotent=False)
+    assert ledger.read_text() == "x"
+
+
+def test_what_is_annotated_so_counts_before_the_setting(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    with dask.annotate(graphlambda={"idempotent": False}):
+        task = delayed(die)(str(ledger))
+    with pytest.raises(OutcomeUnknownError):
+        graphlambda.compute(task, paths=[tmp_path], idempotent=True)
+    assert ledger.read_text() == "x"
