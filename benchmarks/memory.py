@@ -96,6 +96,7 @@ def measure(chunks: int, store_mb: int | None, wanted: Any) -> Measured:
     config = settings.load({"store_mb": store_mb, "progress": False})
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         root = Path(folder) / "values"
+        root.mkdir(mode=0o700)
         session = replace(session_of(config), opened=Opened(FileStore(root), (root,)))
         program = compile_collections(reduction(chunks))
         watch = Watch(Path(folder))
