@@ -70,7 +70,9 @@ def _opened(config: Config) -> Opened:
 def _hot(name: str, config: Config) -> Opened:
     if name == FILE:
         root = default_root(config.cache_dir)
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # a function sees only what is there when it starts
+        root.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # a function sees only what is there when it starts
         return Opened(FileStore(root), (root,))
     if name != VALKEY:
         return _at(name)

@@ -62,10 +62,13 @@ class Pressure:
         return self._bound_bytes is None or self._expected_bytes(table) <= self._free_bytes(self._bound_bytes)
 
     def relieving(self) -> int | None:
-        """Return the table of the first ready task that lets go of as much as it stores; None where there is none."""
+        """Return the table of the first ready task that lets go of as much as it stores; None where there is none.
+
+        One whose operation has not been measured counts if it lets go of anything.
+        """
         for table, task in self._state.first_ready():
             freed_bytes = sum(self._stored_bytes(value) for value in self._state.last_reads(task))
-            if freed_bytes >= self._expected_bytes(table):
+            if freed_bytes >= self._each_bytes.get(table, 1):
                 return table
         return None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,8 +14,11 @@ from graphlambda.compiler.program import Gather
 from graphlambda.scheduler import Limits
 from graphlambda.scheduler.events import InvocationStarted, RunEnded, StoreOverfull
 from graphlambda.scheduler.ledger import Ledger
+from graphlambda.scheduler.pressure import Pressure
+from graphlambda.scheduler.state import RunState
+from graphlambda.scheduler.values import Place, Values
 from graphlambda.testing.programs import Sums, program_of, programs, values_by_hand
-from tests.scheduler.bench import Bench
+from tests.scheduler.bench import KEY, Bench
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +117,21 @@ def test_any_program_comes_to_its_end_under_any_bound(
     assert measured.peak_bytes <= ended.stored_peak_bytes
     if not bench.of(StoreOverfull):
         assert ended.stored_peak_bytes <= bound_bytes or inline_bytes == 0
+
+
+def test_what_lets_go_of_something_makes_room_though_nobody_has_measured_it(bench: Bench) -> None:
+    program = program_of([("f", 1), ("f", 2), ("g", Gather([0, 1])), ("h", 3)], [2, 3])
+    state = RunState(program, np.arange(4))
+    place = Place(
+        store=bench.store, run="r", key=KEY, keys_of=lambda _: KEY, dumps=pickle.dumps, limits=Limits()
+    )
+    values = Values(program, place)
+    pressure = Pressure(place.ledger, values, state, 100 * CHUNK_BYTES)
+    assert pressure.relieving() is None
+    for task in state.take(0, 2):
+        state.commit(task)
+        values.receive(task, None, CHUNK_BYTES)
+    assert pressure.relieving() == int(program.table_of[2])
 
 
 def test_a_ledger_counts_each_frame_once_and_what_is_deleted_no_more() -> None:
