@@ -57,6 +57,11 @@ class Cluster:
         self._learn()
         return list(dict.fromkeys(self._holders.values()))
 
+    def close(self) -> None:
+        """Drop the connections that are kept."""
+        for server in (self._first, *self._servers.values()):
+            server.close()
+
     def _run(self, batch: Sequence[Command], sinks: Sinks) -> list[Reply]:
         replies: list[Reply] = [None] * len(batch)
         left = {number: self._holder(command) for number, command in enumerate(batch)}

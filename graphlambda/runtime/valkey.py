@@ -15,6 +15,7 @@ A writer enters itself into `.names`, writes, then looks at the lease. Who drops
 
 from __future__ import annotations
 
+import atexit
 import os
 import struct
 from functools import lru_cache
@@ -52,6 +53,13 @@ _NO_TOKEN = bytes(16)
 _NOTHING = (0, 0, _NO_TOKEN)
 
 _kept: dict[str, Server | Cluster] = {}
+
+
+@atexit.register
+def close() -> None:
+    """Drop the connections of this environment."""
+    for server in _kept.values():
+        server.close()
 
 
 class ValkeyClient:

@@ -303,8 +303,7 @@ class TestInACluster:
                 peer.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target], target_nodes=node)
             assert bytes(cluster.run([(b"GET", b"key")])[0]) == b"new"
             assert cluster.run([(b"DEL", b"key")]) == [1]
-            for server in (*cluster.servers(), cluster._first):
-                server.close()
+            cluster.close()
 
     def test_our_slots_are_redis_pys(self, cluster_url: str) -> None:
         from binascii import crc_hqx
