@@ -14,7 +14,7 @@ from pathlib import Path
 _SCRIPT = Path(__file__).parent / "climatology.py"
 
 _WITH_BYTE_CODE = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-_IMPORTS = "import aiohttp, boto3, dask.array, flox, graphlambda.deployer.aws, pipreqs.pipreqs, xarray"
+_IMPORTS = "import boto3, dask.array, flox, graphlambda.deployer.aws, pipreqs.pipreqs, xarray"
 
 
 @dataclass(frozen=True, slots=True)

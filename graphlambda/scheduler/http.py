@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 from graphlambda.runtime.sigv4 import sign
+from graphlambda.scheduler.connections import Connections, head
 from graphlambda.scheduler.invoke import Reply
 from graphlambda.scheduler.outcomes import EXPIRED
 
@@ -27,13 +24,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from graphlambda.scheduler.answers import Answer
     from graphlambda.scheduler.clock import Clock
-
-IDLE_BEFORE_PROBE_S = 60
-"""NAT gateways and load balancers drop connections that are silent for 350 s; a function may take 900."""
-
-CONNECT_TIMEOUT_S = 10.0
-KEEP_ALIVE_S = 60.0
 
 _HEADERS = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "RequestResponse"}
 
@@ -76,13 +68,10 @@ class HttpInvoker:
         self._credentials = credentials
         self._renew = renew
         self._renewing = asyncio.Lock()
-        self._connections = connections
         self._clock = clock
         self._headers = {**_HEADERS, "X-Amz-Log-Type": "Tail"} if tail else _HEADERS
-        self._proxy = proxy
-        self._tls: ssl.SSLContext | bool = True if tls is None else tls
-        self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, URL] = {}
+        self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
+        self._connections = Connections(self._endpoint, most=connections, proxy=proxy, tls=tls)
 
     def __repr__(self) -> str:
         return f"HttpInvoker({self._endpoint!r})"
@@ -95,22 +84,19 @@ class HttpInvoker:
             ConnectionRefusedError: the endpoint is unreachable; nothing was sent.
             ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
         """
-        session = self._opened()
-        url, keys = self._urls.get(function) or self._url(function), self._credentials()
+        keys = self._credentials()
         try:
             async with asyncio.timeout(timeout_s):
-                signed = self._signed(str(url), payload, keys)
-                async with session.post(url, data=payload, headers=signed, proxy=self._proxy) as answer:
-                    reply = _reply(answer, await answer.read())
+                reply = _reply(await self._connections.exchange(self._request(function, payload, keys)))
                 if reply.error_code in EXPIRED:
                     await self._renewed(keys)
                 return reply
         except TimeoutError as error:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectionRefusedError(f"{self._endpoint}: {error or type(error).__name__}") from error
-        except aiohttp.ClientError as error:
-            raise ConnectionError(f"{self._endpoint}: {error or type(error).__name__}") from error
+        except ConnectionRefusedError:
+            raise
+        except ConnectionError as error:
+            raise ConnectionError(f"{self._endpoint}: {error}") from error
 
     async def _renewed(self, keys: Credentials) -> None:
         """Have credentials renewed that have expired, once for all invocations that were signed with them."""
@@ -120,57 +106,31 @@ class HttpInvoker:
 
     async def close(self) -> None:
         """Drop all connections; invocations in flight end with `ConnectionError`."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        self._connections.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self._connections, ssl=self._tls, keepalive_timeout=KEEP_ALIVE_S, socket_factory=_socket
-            )
-            # Each invocation has a bound of its own; proxies and credentials come as arguments only.
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, trust_env=False, auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"), cookie_jar=aiohttp.DummyCookieJar(),
-            )  # fmt: skip
-        return self._session
-
-    def _url(self, function: str) -> URL:
-        """Return a function's URL, made once: to parse it costs as much as to sign a request."""
+    def _request(self, function: str, payload: bytes, keys: Credentials) -> bytes:
+        """Return a request as it is sent."""
         path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
-        self._urls[function] = url = URL(self._endpoint + path, encoded=True)
-        return url
-
-    def _signed(self, url: str, payload: bytes, keys: Credentials) -> dict[str, str]:
-        return sign(
-            "POST", url, self._headers, payload, access_key=keys.access_key, secret_key=keys.secret_key,
-            token=keys.token, region=self._region, service="lambda", now=self._clock.time(),
+        signed = sign(
+            "POST", self._endpoint + path, self._headers, payload, access_key=keys.access_key,
+            secret_key=keys.secret_key, token=keys.token, region=self._region, service="lambda",
+            now=self._clock.time(),
         )  # fmt: skip
+        sent = {**signed, **self._connections.headers, "Content-Length": str(len(payload))}
+        return head("POST", self._connections.prefix + path, self._host, sent) + payload
 
 
-def _socket(address: tuple[Any, ...]) -> socket.socket:
-    """Return a socket that probes an idle connection, so that a dead one is found out."""
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_BEFORE_PROBE_S)
-    return made
-
-
-def _reply(answer: aiohttp.ClientResponse, payload: bytes) -> Reply:
-    headers = answer.headers
+def _reply(answer: Answer) -> Reply:
+    headers, payload = answer.headers, answer.body
     failed = answer.status >= 400
     return Reply(
         status=answer.status,
-        function_error=headers.get("X-Amz-Function-Error", ""),
-        error_code=headers.get("x-amzn-ErrorType", "").partition(":")[0] if failed else "",
+        function_error=headers.get("x-amz-function-error", ""),
+        error_code=headers.get("x-amzn-errortype", "").partition(":")[0] if failed else "",
         reason=_reason(payload) if failed else "",
         payload=payload,
-        log_tail=b64decode(headers.get("X-Amz-Log-Result", "")).decode(errors="replace"),
-        retry_after_s=_seconds(headers.get("Retry-After", "0")),
+        log_tail=b64decode(headers.get("x-amz-log-result", "")).decode(errors="replace"),
+        retry_after_s=_seconds(headers.get("retry-after", "0")),
     )
 
 
