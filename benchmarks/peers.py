@@ -45,7 +45,7 @@ def _distributed() -> Iterator[Peer]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield Peer(*[partial(call, scheduler=client) for call in (dask.compute, dask.persist)])
