@@ -5,15 +5,15 @@ In: a configuration, a run. Out: a `Durable` for the scheduler, what was saved, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.config import Config, tiers
 from graphlambda.errors import NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
-from graphlambda.scheduler.keeper import PROGRAM, journal, saved
+from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
 from graphlambda.scheduler.replay import count_done
-from graphlambda.store.claims import holder, take, this_client
+from graphlambda.store.claims import LEASE, holder, take, this_client
 from graphlambda.store.folders import DiskFolders
 from graphlambda.store.keys import derive, root_key
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphlambda.compiler import Program
-    from graphlambda.store.claims import Claim
     from graphlambda.store.folders import Folder, Folders
 
 RESUMABLE_S = 86_400.0
@@ -93,15 +92,26 @@ def flags_of(config: Config) -> dict[str, Any]:
     return {each.name: getattr(config, each.name) for each in fields(Config) if each.name not in left_out}
 
 
-def durable(run: str, program: Program, terms: Saved, config: Config, *, resumed: bool) -> Durable:
-    """Return what makes a run durable; one that is resumed is claimed.
+def durable(run: str, program: Program, terms: Saved, config: Config) -> Durable:
+    """Return what makes a new run durable."""
+    return Durable(
+        folder=folders_of(config).of(run),
+        key=_key(config, run),
+        saved={PROGRAM: program, _TERMS: terms},
+        begin_after_s=patience_s(program),
+    )
+
+
+def claimed(first: Durable, *, attempts_last_s: float) -> Durable:
+    """Return what goes on with a run; what its last client sent may run for so long after that client's death.
 
     Raises:
-        RunHeldError, NoSuchRunError: a run cannot be resumed.
+        RunHeldError, NoSuchRunError: nobody can go on with it now.
     """
-    folder = folders_of(config).of(run)
-    claim = _claimed(folder) if resumed else None
-    return Durable(folder=folder, key=_key(config, run), saved={PROGRAM: program, _TERMS: terms}, claim=claim)
+    if first.folder.read(LEASE) is None:
+        raise NoSuchRunError(first.folder.run)
+    claim = take(first.folder, this_client())
+    return replace(first, claim=claim, attempts_over_s=claim.before_s + attempts_last_s)
 
 
 def read(run: str, config: Config) -> tuple[Program, Saved]:
@@ -135,12 +145,6 @@ def _waiting(folder: Folder, config: Config) -> WaitingRun | None:
         tasks=terms.tasks,
         holder=str(holder(folder) or ""),
     )
-
-
-def _claimed(folder: Folder) -> Claim:
-    if not folder.names():
-        raise NoSuchRunError(folder.run)
-    return take(folder, this_client())
 
 
 def _key(config: Config, run: str) -> bytes:

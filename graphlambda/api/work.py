@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.api.durability import Saved, durable, flags_of, kept_note
+from graphlambda.api.durability import Saved, claimed, durable, flags_of, kept_note
 from graphlambda.api.profiles import learn
 from graphlambda.api.provision import Provisioning
 from graphlambda.compiler import called_operations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphlambda.api.session import Session
     from graphlambda.compiler import Program
     from graphlambda.deployer import Deployment
-    from graphlambda.scheduler import Run
+    from graphlambda.scheduler import Durable, Run
     from graphlambda.scheduler.events import Event
     from graphlambda.scheduler.thread import Going
 
@@ -115,12 +115,20 @@ def ran(
             dumps=dumps,
             provisioner=provisioning,
             keep=terms.keep,
-            durable=durable(terms.run, program, saved, session.config, resumed=terms.resumed is not None),
+            durable=_durable(program, saved, session, terms),
         )
         terms.begun(going)
         result = going.result()
     learn(profiler, program, session.config)
     return Ran(result.values, tally.summary())
+
+
+def _durable(program: Program, saved: Saved, session: Session, terms: Terms) -> Durable:
+    """Return what makes a run durable. Functions of a local Lambda end with their client, others with their time."""
+    first = durable(terms.run, program, saved, session.config)
+    if terms.resumed is None:
+        return first
+    return claimed(first, attempts_last_s=0.0 if session.local else session.config.timeout_s)
 
 
 def _saved(program: Program, deployment: Deployment, session: Session, terms: Terms) -> Saved:

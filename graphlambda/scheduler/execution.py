@@ -21,7 +21,7 @@ from graphlambda.scheduler.keeper import BACKLOG_BYTES
 from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import RECENT, Durations, Window
-from graphlambda.scheduler.policy import NOT_ACCEPTED, backoff_s, error_after
+from graphlambda.scheduler.policy import NOT_ACCEPTED, RULES, Ran, backoff_s, error_after
 from graphlambda.scheduler.pressure import Pressure
 from graphlambda.scheduler.tools import Batch, units_of
 
@@ -76,6 +76,10 @@ class Execution:
         Raises what `Losses.mend` raises.
         """
         return await self._mending.losses.mend(values, damaged=damaged)
+
+    async def outlive(self, past: Past, attempts_over_s: float) -> None:
+        """Wait for what an earlier client sent; see `Mending.outlive`."""
+        await self._mending.outlive(past, attempts_over_s)
 
     async def finish(self) -> None:
         """Return when every task is committed.
@@ -198,7 +202,9 @@ class Execution:
         for task in request.left:
             if not batch.is_backup:
                 self._state.give_back(task)
-        function = self._units[table].function
+        function, once = self._units[table].function, self._units[table].idempotent is False
+        if once:
+            await self._tools.keeper.mark(request.tasks, sent=True)
         number = self._backups.sent(
             table, request.tasks, self._tools.clock.monotonic(), is_backup=batch.is_backup
         )
@@ -210,6 +216,8 @@ class Execution:
         if isinstance(outcome, Answered):
             await self._settle(table, function, request.tasks, outcome)
         elif tasks := tuple(filter(self._is_open, request.tasks)):
+            if once and RULES[outcome.kind].ran is Ran.NO:
+                await self._tools.keeper.mark(tasks, sent=False)
             await self._mending.mend(table, function, tasks, outcome)
 
     def _is_open(self, task: int) -> bool:
@@ -287,6 +295,8 @@ class Execution:
     async def _mend_unreached(self, table: int, function: str, tasks: set[int], ended: str) -> None:
         """See to tasks of which a reply does not tell; where the function took the run for `ended`, none was begun."""
         if ended:
+            if self._units[table].idempotent is False:
+                await self._tools.keeper.mark(sorted(tasks), sent=False)
             for task in sorted(tasks):
                 self._state.give_back(task)
         else:

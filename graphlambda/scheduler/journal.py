@@ -16,6 +16,7 @@ A record::
                   LOST:      the values that were lost at once, 8 bytes each
                   CHARGED:   task; attempts charged << 32 | times raised
                   REPLACED:  operation id and function's name
+                  STARTED:   task that may not run twice; 1 before it is sent, 0 when it is known that it did not run
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Kind(IntEnum):
     LOST = 4
     CHARGED = 5
     REPLACED = 6
+    STARTED = 7
 
 
 class Record(NamedTuple):
@@ -87,6 +89,11 @@ def lost_in(record: Record) -> list[int]:
 def charged(task: int, charges: int, raised: int) -> Record:
     """Return how often a task was tried in vain, so that its bounds hold over several clients."""
     return Record(Kind.CHARGED, task, charges << 32 | raised)
+
+
+def started(task: int, *, sent: bool) -> Record:
+    """Return that a task which may not run twice is about to be sent, or is known not to have run."""
+    return Record(Kind.STARTED, task, int(sent))
 
 
 def replaced(operation: str, function: str) -> Record:

@@ -25,12 +25,13 @@ from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
 from graphlambda.scheduler.blocking import in_thread
-from graphlambda.scheduler.journal import committed, is_whole, records_of, segment
+from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, started
 from graphlambda.store.claims import lost, take, this_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from graphlambda.compiler.program import Program
     from graphlambda.scheduler.journal import Record
     from graphlambda.scheduler.values import Values
     from graphlambda.store.claims import Claim
@@ -42,7 +43,8 @@ BEGIN_AFTER_S = 0.01
 """The first invocations go first; a run that is over by then needs no folder."""
 
 BYTES_A_SECOND = 200e6
-"""What a disk takes: a program with much data in it is written when the run has lasted as long as that takes."""
+TASKS_A_SECOND = 100e3
+"""What is written of data and of tasks: a large program is written when the run has lasted as long as that takes."""
 
 FLUSH_EVERY_S = 0.15
 RENEW_EVERY_S = 3.0
@@ -84,6 +86,12 @@ class Durable:
     claim: Claim | None = None
     """Of a run that is resumed: what is saved lies in its folder already."""
 
+    begin_after_s: float = BEGIN_AFTER_S
+    """When the program is written, after the run's begin; see `patience_s`."""
+
+    attempts_over_s: float = 0.0
+    """When the last attempt of an earlier client of the run has ended, in seconds since the epoch."""
+
 
 class Keeper:
     """Keeps one run. Without a `Durable`, it only passes deletions on."""
@@ -123,6 +131,12 @@ class Keeper:
                 records, self._records, self.backlog_bytes = self._records, [], 0
                 await self._kept(partial(self._add, records), "writing the journal")
             await self._values.delete(names)
+
+    async def mark(self, tasks: Iterable[int], *, sent: bool) -> None:
+        """Write that tasks which may not run twice are about to be sent, before they are; or that they did not run."""
+        for task in tasks:
+            self.note(started(task, sent=sent))
+        await self.flush()
 
     async def settle(self) -> None:
         """Return when nothing that was let go is in the store any more: it may be written again."""
@@ -164,6 +178,11 @@ class Keeper:
             await self._kept(self._claim.confirm, "confirming the lease")
 
     @property
+    def attempts_over_s(self) -> float:
+        """When no attempt of an earlier client of the run can still run, in seconds since the epoch."""
+        return self._durable.attempts_over_s if self._durable else 0.0
+
+    @property
     def segments(self) -> int:
         """How many segments the journal has."""
         return self._segments
@@ -186,9 +205,11 @@ class Keeper:
     # ---- writing -----------------------------------------------------------------------------------------------
 
     async def _flushing(self) -> None:
-        if not self._begun:
-            await asyncio.sleep(self._patience_s())
-            await self._kept(self._begin, "writing the program")
+        if self._durable and not self._begun:
+            await asyncio.sleep(self._durable.begin_after_s)
+            async with self._writing:  # what is told meanwhile comes in the next segment
+                records, self._records, self.backlog_bytes = self._records, [], 0
+                await self._kept(partial(self._begin, records), "writing the program")
         while self._durable:
             await asyncio.sleep(FLUSH_EVERY_S)
             await self.flush()
@@ -200,14 +221,8 @@ class Keeper:
                 with suppress(StoreError):  # a folder that is away is told of where the journal is written
                     await self._call(self._claim.renew, "renewing the lease")
 
-    def _patience_s(self) -> float:
-        """Return how long the program stays unwritten: writing takes no more than half of a run's time."""
-        assert self._durable
-        data = getattr(self._durable.saved.get(PROGRAM), "data", ())
-        return BEGIN_AFTER_S + sum(getattr(each, "nbytes", 0) for each in data) / BYTES_A_SECOND
-
-    def _begin(self) -> None:
-        """Make the folder: what is saved, and then the lease, which says that it is all there."""
+    def _begin(self, records: list[Record]) -> None:
+        """Make the folder: what is saved, what was told so far, and then the lease, which says that it is all there."""
         assert self._durable
         self._begun = True
         folder = self._durable.folder
@@ -217,6 +232,8 @@ class Keeper:
             folder.create(
                 name, encode_parts(value, key=self._durable.key, context=bound, dumps=self._dumps, gmac=False)
             )
+        if records:
+            self._add(records)
         self._claim = take(folder, this_client())
 
     def _dumps(self, value: Any, *, protocol: int, buffer_callback: Any) -> bytes:
@@ -283,6 +300,12 @@ class _Steps(io.RawIOBase):
         self.parts.append(bytes(piece))
         time.sleep(0)
         return len(piece)
+
+
+def patience_s(program: Program) -> float:
+    """Return how long a program stays unwritten, so that writing it takes no more than half of any run's time."""
+    data_bytes = sum(getattr(data, "nbytes", 0) for data in program.data)
+    return BEGIN_AFTER_S + program.task_count / TASKS_A_SECOND + float(data_bytes) / BYTES_A_SECOND
 
 
 def saved(folder: Folder, name: str, key: bytes) -> Any:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Durable
     from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.thread import Going
     from graphlambda.store.base import Store
 
@@ -152,8 +153,9 @@ async def _lived(
     program, place, keeper, end = tools.program, tools.place, tools.keeper, End.CANCELLED
     lease = asyncio.create_task(_renewed(place))
     try:
-        execution, requests = await _begun(tools, functions, settings, keep=keep)
+        execution, requests, past = await _begun(tools, functions, settings, keep=keep)
         keeper.start(execution.fail)
+        await execution.outlive(past, keeper.attempts_over_s)
         await execution.finish()
         if keep:
             outputs = await keep_outputs(program, tools.values, place)
@@ -179,7 +181,7 @@ async def _lived(
 
 async def _begun(
     tools: Tools, functions: Mapping[str, str], settings: Mapping[str, Any], *, keep: bool
-) -> tuple[Execution, Requests]:
+) -> tuple[Execution, Requests, Past]:
     """Begin a run, or go on where its last client stopped."""
     program, place, values, keeper = tools.program, tools.place, tools.values, tools.keeper
     refuse_foreign(program, place.store)
@@ -189,7 +191,7 @@ async def _begun(
     requests = Requests(program, state, place, values, settings, keep=keep, batches=batches)
     await place.call(partial(place.store.touch, place.run), "beginning the run")
     twins = await tools.provisioner.adopt(past.functions) if past.functions else {}
-    return Execution(tools, state, requests, {**functions, **twins}, past), requests
+    return Execution(tools, state, requests, {**functions, **twins}, past), requests, past
 
 
 async def _downloaded(execution: Execution, tools: Tools, free_bytes: Callable[[], int]) -> list[Any]:

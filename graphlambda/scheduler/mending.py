@@ -173,6 +173,29 @@ class Mending:
             self._tools.keeper.note(replaced(operation, unit.function))
             return twin is not None
 
+    async def outlive(self, past: Past, attempts_over_s: float) -> None:
+        """Wait until no attempt of an earlier client can still run (seconds since the epoch), where that matters.
+
+        Raises:
+            OutcomeUnknownError: a task may have run that may not run twice.
+        """
+        self.refuse(past.started)
+        wait_s = attempts_over_s - self._tools.clock.time()
+        if wait_s > 0 and any(not self._units[table].idempotent for table, _ in self._state.first_ready()):
+            await self._tools.clock.sleep(wait_s)
+
+    def refuse(self, started: Iterable[int]) -> None:
+        """Refuse to go on with tasks that an earlier client of the run sent, where they may not run twice.
+
+        Raises:
+            OutcomeUnknownError: there are such tasks.
+        """
+        once = sorted(task for task in started if self._units[self._state.table(task)].idempotent is False)
+        if once:
+            table = self._state.table(once[0])
+            what = self._named(table, self._units[table].function, once)
+            raise unknown(what=what, message="the run's client died while it ran")
+
     def _note(self, tasks: Iterable[int]) -> None:
         """Let the journal know how often some tasks were tried: their bounds hold over several clients."""
         for task in tasks:

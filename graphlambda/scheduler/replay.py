@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphlambda.scheduler.journal import Kind, lost_in
+from graphlambda.scheduler.state import TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,9 @@ class Past:
     raised: dict[int, int] = field(default_factory=dict)
     """By task, how often it raised."""
 
+    started: set[int] = field(default_factory=set)
+    """Tasks that may not run twice, and may have run; those that are done are not among them."""
+
     functions: dict[str, str] = field(default_factory=dict)
     """By operation id, the function that took the first one's place."""
 
@@ -47,11 +51,14 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
             case Kind.CHARGED:
                 past.charged[record.subject] = record.number >> 32
                 past.raised[record.subject] = record.number & 0xFFFFFFFF
+            case Kind.STARTED:
+                (past.started.add if record.number else past.started.discard)(record.subject)
             case Kind.REPLACED:
                 operation, function = record.body.decode().split(" ")
                 past.functions[operation] = function
     for task in started:
         state.give_back(task)  # what is done stays done
+    past.started = {task for task in past.started if state.state(task) != TaskState.DONE}
     return past
 
 

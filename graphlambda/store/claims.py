@@ -74,19 +74,20 @@ class Lease:
     """Who holds a run, until when."""
 
     owner: Owner
+    renewed_s: float
     until_s: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch, both."""
 
     def content(self) -> bytes:
         """Return what lies in the folder."""
-        return json.dumps({"owner": asdict(self.owner), "until_s": self.until_s}).encode()
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
     def of(cls, content: bytes, run: str) -> Lease:
         """Return the lease that lies in a folder."""
         try:
             read = json.loads(content)
-            return cls(Owner(**read["owner"]), float(read["until_s"]))
+            return cls(Owner(**read["owner"]), float(read["renewed_s"]), float(read["until_s"]))
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
                 f"the lease of run {run} is damaged: {error!r}. Delete it if no client runs"
@@ -100,8 +101,12 @@ class Lease:
 class Claim:
     """A client's hold on a run. Used from one thread at a time."""
 
-    def __init__(self, folder: Folder, lease: Lease, tag: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Folder, lease: Lease, tag: str, clock: Callable[[], float], before_s: float
+    ) -> None:
+        """`before_s` is when the client before this one renewed its lease last; 0 where this is the first."""
         self.folder = folder
+        self.before_s = before_s
         self._lease = lease
         self._tag = tag
         self._clock = clock
@@ -124,7 +129,7 @@ class Claim:
         self._become(0.0)
 
     def _become(self, until_s: float) -> None:
-        lease = replace(self._lease, until_s=until_s)
+        lease = replace(self._lease, renewed_s=self._clock(), until_s=until_s)
         tag = self.folder.replace(LEASE, lease.content(), self._tag)
         if tag is None:
             raise lost(self.folder)
@@ -137,20 +142,21 @@ def take(folder: Folder, owner: Owner, clock: Callable[[], float] = time.time) -
     Raises:
         RunHeldError: a client holds it, or took it at this moment.
     """
-    mine = Lease(owner, clock() + CLAIM_S)
+    mine, before_s = Lease(owner, clock(), clock() + CLAIM_S), 0.0
     found = folder.read(LEASE)
     if found is None:
         folder.create(LEASE, [mine.content()])
     elif (held := Lease.of(found.content, folder.run)).holds(clock()):
         raise _held(folder.run, held)
     else:
+        before_s = held.renewed_s
         folder.replace(LEASE, mine.content(), found.tag)
     now = folder.read(LEASE)
     if now is None:
         raise StoreError(f"the folder of run {folder.run} went away while it was claimed")
     if now.content != mine.content():
         raise _held(folder.run, Lease.of(now.content, folder.run))
-    return Claim(folder, mine, now.tag, clock)
+    return Claim(folder, mine, now.tag, clock, before_s)
 
 
 def lost(folder: Folder) -> RunLostError:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.compiler.program import Gather, Input
-from graphlambda.errors import GraphlambdaError, RunHeldError
+from graphlambda.errors import GraphlambdaError, OutcomeUnknownError, RunHeldError
 from graphlambda.scheduler import Limits, execute
+from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.journal import Kind, records_of
 from graphlambda.scheduler.keeper import Durable
 from graphlambda.store.claims import take, this_client
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphlambda.compiler.program import Program
+    from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.events import Event
     from graphlambda.scheduler.invoke import Invoker, Reply
     from graphlambda.store.folders import Folder
@@ -76,17 +78,21 @@ class Client:
         *listeners: Callable[[Event], None],
         inline_bytes: int,
         claimed: bool = False,
-        deadline_s: float | None = None,
+        attempts_over_s: float = 0.0,
+        clock: Clock | None = None,
+        **limits: Any,
     ) -> list[Any]:
         """Run the program, or go on with it where that is `claimed`; every execution of a task leaves a mark."""
         claim = take(self.folder, this_client()) if claimed else None
         program = small_program()
-        durable = Durable(folder=self.folder, key=FOLDER_KEY, saved=self.saved, claim=claim)
+        durable = Durable(
+            folder=self.folder, key=FOLDER_KEY, saved=self.saved, claim=claim, attempts_over_s=attempts_over_s
+        )
         operations = {f"gl-{name}": self._marking for name in "fgh"}
         done = execute(
             program, functions_of(program), invoker=Slow(InProcessInvoker(operations)), store=self.store, run=RUN, key=KEY,
-            listeners=listeners, durable=durable,
-            limits=Limits(batch=1, concurrency=2, inline_bytes=inline_bytes, deadline_s=deadline_s),
+            listeners=listeners, durable=durable, clock=clock or SystemClock(),
+            limits=Limits(batch=1, concurrency=2, inline_bytes=inline_bytes, **limits),
         )  # fmt: skip
         return asyncio.run(done).values
 
@@ -182,6 +188,22 @@ def two_resume(folder: Path) -> dict[str, Any]:
     }
 
 
+def killed_once(folder: Path) -> dict[str, Any]:
+    """Die while tasks are in flight that may not run twice; say what whoever goes on is told, and what ran again."""
+    client = Client(folder)
+    os.waitpid(in_child(lambda: client.run(killing(18), inline_bytes=0, idempotent=False)), 0)
+    before = client.executed()
+
+    def resumer() -> None:
+        try:
+            client.run(inline_bytes=0, claimed=True, idempotent=False)
+        except OutcomeUnknownError as error:
+            (folder / "told").write_text(str(error))
+
+    os.waitpid(in_child(resumer), 0)
+    return {"told": (folder / "told").read_text(), "again": client.executed()[len(before) :]}
+
+
 def events_of(folder: Path) -> int:
     """Return how many events an undisturbed run tells."""
     told: list[Event] = []
@@ -203,8 +225,10 @@ def main(folder: Path) -> None:
     cases = [(folder, number, inline) for inline in (0, 65_536) for number in events]
     with get_context("fork").Pool(8) as pool:
         killed = pool.starmap(case, cases)
-    (folder / "two").mkdir()
-    print(json.dumps({"killed": killed, "two": two_resume(folder / "two")}))
+    for name in ("two", "once"):
+        (folder / name).mkdir()
+    once = killed_once(folder / "once")
+    print(json.dumps({"killed": killed, "two": two_resume(folder / "two"), "once": once}))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from graphlambda.scheduler.journal import (
     records_of,
     replaced,
     segment,
+    started,
     unsent,
 )
 from graphlambda.scheduler.keeper import saved
@@ -40,6 +41,7 @@ from graphlambda.scheduler.values import Place, Values
 from graphlambda.store.claims import LEASE, Lease, take, this_client
 from graphlambda.store.file import FileStore
 from graphlambda.store.folders import DiskFolders, Folder
+from graphlambda.testing.clock import FakeClock
 from graphlambda.testing.programs import program_of, programs
 from tests.scheduler.crashing import FOLDER_KEY, KEY, RUN, Client
 
@@ -62,6 +64,7 @@ def records() -> st.SearchStrategy[Record]:
         st.lists(numbers, max_size=3).map(lost),
         st.builds(charged, numbers, st.integers(0, 9), st.integers(0, 9)),
         st.just(replaced("f" * 64, "gl-f")),
+        st.builds(started, numbers, sent=st.booleans()),
     )
 
 
@@ -220,6 +223,11 @@ def test_of_two_that_resume_one_run_one_wins_and_the_other_is_told_who(crashed: 
     assert (sorted([*two["committed"], *two["again"]]), two["left"]) == (list(range(9)), [])
 
 
+def test_what_may_not_run_twice_and_was_in_flight_is_not_run_again_but_named(crashed: dict[str, Any]) -> None:
+    assert "Whether it ran is not known" in crashed["once"]["told"]
+    assert crashed["once"]["again"] == []
+
+
 # ---- one client at a time ------------------------------------------------------------------------------------------
 
 
@@ -266,8 +274,8 @@ def test_a_client_that_is_dead_holds_nothing_and_one_of_another_machine_does(fol
     far = type(me)(nonce="n", process=2**22 + 1, host="there", machine="another boot", started="1")
     clock = Moment()
     for owner, holds in ((gone, False), (far, True), (me, True)):
-        assert Lease(owner, clock.now_s + 1.0).holds(clock.now_s) is holds
-    assert not Lease(me, clock.now_s).holds(clock.now_s)
+        assert Lease(owner, clock.now_s, clock.now_s + 1.0).holds(clock.now_s) is holds
+    assert not Lease(me, clock.now_s, clock.now_s).holds(clock.now_s)
 
 
 def test_a_released_claim_is_anybodys(folder: Folder) -> None:
@@ -342,6 +350,22 @@ def test_a_run_that_fails_keeps_what_is_done_for_another_client(tmp_path: Path) 
     client.failing = None
     assert client.run(inline_bytes=65_536, claimed=True) == [9, [3]]
     assert (client.executed(), client.folder.names()) == ([*client.executed()[:8], 8], [])
+
+
+@pytest.mark.parametrize(("idempotent", "waits"), [(None, True), (True, False)])
+def test_what_an_earlier_client_sent_is_outlived_where_it_may_not_run_at_the_same_time(
+    tmp_path: Path, idempotent: bool | None, waits: bool
+) -> None:
+    client, clock = Client(tmp_path), FakeClock()
+    client.failing = 8
+    with pytest.raises(ZeroDivisionError):
+        client.run(inline_bytes=65_536)
+    client.failing = None
+    over_s = clock.now_s + 250.0
+    values = client.run(
+        inline_bytes=65_536, claimed=True, attempts_over_s=over_s, clock=clock, idempotent=idempotent
+    )
+    assert (values, 250.0 in clock.slept_s) == ([9, [3]], waits)
 
 
 def test_a_run_past_its_deadline_stops_and_leaves_nothing(tmp_path: Path) -> None:
