@@ -162,7 +162,9 @@ def _imports(code: types.CodeType) -> tuple[tuple[str, int], ...]:
     found = set(_statements(steps))
     if any(step.opname.startswith("LOAD_") and step.argval in _IMPORTERS for step in steps):
         found.update(
-            (const, 0) for const in code.co_consts if isinstance(const, str) and _DOTTED.fullmatch(const)
+            (const, 0)
+            for const in code.co_consts
+            if isinstance(const, str) and _DOTTED.fullmatch(const) and not _is_folder(const)
         )
     for inner in _inner(code):
         found.update(_imports(inner))
@@ -179,6 +181,12 @@ def _statements(steps: Iterable[dis.Instruction]) -> Iterator[tuple[str, int]]:
             yield step.argval, level
             members = names if isinstance(names, tuple) else ()
             yield from ((f"{step.argval}.{name}".lstrip("."), level) for name in members if name != "*")
+
+
+def _is_folder(name: str) -> bool:
+    """Tell whether a word names a plain folder of `sys.path` that nobody has imported: a guess goes no further than that."""
+    spec = None if name in sys.modules else find_spec(name)
+    return spec is not None and spec.loader is None
 
 
 @lru_cache(maxsize=8192)

@@ -48,6 +48,11 @@ check(delayed(f)(1), 'regex')
 import importlib
 check(delayed(lambda x: importlib.import_module('sympy.core'))(1), 'sympy.core')
 """,
+    "a word beside import_module that only names a folder": """
+import importlib
+operation, found = check(delayed(lambda x: (importlib.import_module(x), 'results'))('yaml'))
+assert 'results' not in found, found
+""",
     "a closure, a default, a partial": """
 def f(x, m=yaml):
     return g(x)
@@ -109,6 +114,7 @@ assert contents['broken.py'] == open('broken.py', 'rb').read() and 'tolerant.pyc
 FILES = {
     "pack/__init__.py": "from .numpy import y\n",
     "pack/numpy.py": "y = 1\n",
+    "results/first.txt": "",
     "requests.py": "def get(x): return x\n",
     "left.py": "import right\n\ndef f(x):\n    import sympy\n    return right.g(x)\n",
     "right.py": "import left\nimport scipy.fft\n\ndef g(x): return scipy.fft.fft(x)\n",
