@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from graphlambda.config import FILE, VALKEY, Config, tiers
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.guests import invited
 from graphlambda.store.leases import STALE_AFTER_S
 from graphlambda.store.server import OwnServer, start
 from graphlambda.store.tiered import TieredStore
@@ -84,4 +85,8 @@ def _hot(name: str, config: Config) -> Opened:
 
 def _at(url: str) -> Opened:
     spec = spec_of(url)
-    return Opened(ValkeyStore(spec), (Path(spec["path"]).parent,) if "path" in spec else ())
+    guest = invited(spec)
+    if guest is not None:
+        atexit.register(guest.leave)
+    store = ValkeyStore(spec, told=guest.spec() if guest else None)
+    return Opened(store, (Path(spec["path"]).parent,) if "path" in spec else ())

@@ -39,9 +39,15 @@ _AT_ONCE = 1000
 class ValkeyStore(Store):
     """Values in one server or cluster."""
 
-    def __init__(self, spec: dict[str, Any], *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Use what `spec_of` returned; nothing is sent yet."""
-        self._spec = spec
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        *,
+        told: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use what `spec_of` returned, and tell functions `told` instead if it is given; nothing is sent yet."""
+        self._told = told or spec
         self._clock = clock
         self._client = ValkeyClient.of(spec)
         self._renewed_s: dict[str, float] = {}
@@ -55,8 +61,8 @@ class ValkeyStore(Store):
         return f"valkey:{self._client.server.address}"
 
     def spec(self) -> dict[str, Any]:
-        """Return what a request says of the store: a server's password, too, where it was given one."""
-        return self._spec
+        """Return what a request says of the store, a password for functions included; see `guests`."""
+        return self._told
 
     def touch(self, run: str) -> None:
         """Set the run's lease, or renew it; now and then all of its keys."""
@@ -94,7 +100,7 @@ class ValkeyStore(Store):
         """Return what the server, or the nodes together, may still take; None where one has no bound."""
         server = self._client.server
         nodes = server.servers() if isinstance(server, Cluster) else [server]
-        with _translated(server.address):
+        with at_server(server.address):
             told = [_figures(node.run([(b"INFO", b"memory")])[0]) for node in nodes]
         if not all(int(figures["maxmemory"]) for figures in told):
             return None
@@ -108,7 +114,7 @@ class ValkeyStore(Store):
     def cancel(self, run: str) -> None:
         """Set the run's lease to what says so; on a full server, to the age at which its client counts as lost."""
         server, lease = self._client.server, lease_key(run)
-        with _translated(server.address):
+        with at_server(server.address):
             (told,) = server.run([(b"SET", lease, CANCELLED.encode(), b"XX", b"KEEPTTL")])
             if isinstance(told, Refused) and told.code == "OOM":
                 (told,) = server.run([(b"PEXPIRE", lease, _STALE_MS)])
@@ -150,7 +156,7 @@ class ValkeyStore(Store):
 
     def _run(self, commands: Sequence[Command]) -> list[Reply]:
         server = self._client.server
-        with _translated(server.address):
+        with at_server(server.address):
             replies = server.run(commands)
             for reply in replies:
                 if isinstance(reply, Refused):
@@ -170,7 +176,7 @@ def spec_of(url: str) -> dict[str, Any]:
     """
     spec = _parsed(url)
     server = Server(Address(spec))
-    with _translated(server.address):
+    with at_server(server.address):
         told = _figures(server.run([(b"INFO", b"cluster")])[0])
     server.close()
     return {**spec, "cluster": told.get("cluster_enabled") == "1"}
@@ -200,7 +206,8 @@ def _figures(told: Reply) -> dict[str, str]:
 
 
 @contextmanager
-def _translated(address: Address) -> Iterator[None]:
+def at_server(address: Address) -> Iterator[None]:
+    """Translate what a server's connection raises into `StoreError`."""
     try:
         yield
     except (OSError, Refused) as error:
