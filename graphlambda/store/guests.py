@@ -8,6 +8,7 @@ Source: Valkey, "ACL" (topics/acl).
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 import warnings
@@ -43,12 +44,17 @@ class Guest:
     owner: Mapping[str, Any] = field(repr=False)
     """What names the server, for whoever made the user."""
 
+    process: int = field(default_factory=os.getpid)
+    """Whose session it is."""
+
     def spec(self) -> dict[str, Any]:
         """Return what functions are told of the server."""
         return {**self.owner, "user": self.name, "password": self.password}
 
     def leave(self) -> None:
-        """Delete the user; a server that is down then keeps it until a later session sweeps."""
+        """Delete the user; a server that is down then keeps it until a later session sweeps. In a fork, nothing happens."""
+        if os.getpid() != self.process:
+            return
         try:
             _everywhere(self.owner, [(b"ACL", b"DELUSER", self.name.encode())])
         except (OSError, Refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,15 @@ def test_a_guest_is_gone_when_its_session_is(spec: dict[str, Any]) -> None:
     assert guest.name in users(spec)
     guest.leave()
     assert guest.name not in users(spec)
+
+
+def test_a_fork_that_ends_leaves_its_parents_guest(spec: dict[str, Any], guest: Guest) -> None:
+    child = os.fork()
+    if child == 0:
+        guest.leave()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert guest.name in users(spec)
 
 
 def test_a_later_session_deletes_what_a_killed_one_left_long_ago(spec: dict[str, Any]) -> None:
