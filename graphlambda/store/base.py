@@ -14,8 +14,16 @@ from graphlambda.runtime import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Protocol
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Client
+
+    class SizingClient(Client, Protocol):
+        """A client of the runtime that also says how large a value is."""
+
+        def size(self, run: str, name: str) -> int | None:
+            """Return a frame's bytes; None when the value is not there."""
 
 
 class Store(ABC):
@@ -87,6 +95,27 @@ class Store(ABC):
         for run in stale:
             self.drop(run)
         return stale
+
+
+class ClientStore(Store):
+    """A store whose values the runtime's own client moves; what only a client of the user needs is left to be said."""
+
+    _client: SizingClient
+
+    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
+        """Store a frame, whole or not at all; the first put of a name wins."""
+        with translated():
+            self._client.write(run, name, parts)
+
+    def get(self, run: str, name: str) -> memoryview:
+        """Return a frame in private, writable memory."""
+        with translated():
+            return self._client.read(run, name)
+
+    def size(self, run: str, name: str) -> int | None:
+        """Return a frame's bytes; None when the value is not there."""
+        with translated():
+            return self._client.size(run, name)
 
 
 @contextmanager

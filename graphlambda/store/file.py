@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import StoreError
 from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked
-from graphlambda.store.base import Store, translated
+from graphlambda.store.base import ClientStore, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from graphlambda.runtime.frame import Buffer
 
 _MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  (ours below it is 0700 and checked)
 _ROOM_BYTES = 1 << 30
 
 
-class FileStore(Store):
+class FileStore(ClientStore):
     """Values below one folder of mode 0700."""
+
+    _client: FileClient
 
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.root = root
@@ -57,21 +58,6 @@ class FileStore(Store):
             lease = folder / LEASE
             lease.touch(mode=0o600)
             os.utime(lease, (self._clock(),) * 2)
-
-    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
-        """Store a frame, whole or not at all; the first put of a name wins."""
-        with _translated():
-            self._client.write(run, name, parts)
-
-    def get(self, run: str, name: str) -> memoryview:
-        """Return a frame in private, writable memory."""
-        with _translated():
-            return self._client.read(run, name)
-
-    def size(self, run: str, name: str) -> int | None:
-        """Return a frame's bytes; None when the value is not there."""
-        with _translated():
-            return self._client.size(run, name)
 
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""

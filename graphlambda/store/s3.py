@@ -16,13 +16,12 @@ from graphlambda.runtime.bucket import FIRST_ONLY, Bucket
 from graphlambda.runtime.files import checked
 from graphlambda.runtime.s3 import LEASE, S3Client
 from graphlambda.runtime.values import CANCELLED
-from graphlambda.store.base import Store, translated
+from graphlambda.store.base import ClientStore, translated
 from graphlambda.store.listing import abort_uploads, delete_objects, folders, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from graphlambda.runtime.frame import Buffer
     from graphlambda.runtime.identity import Keys
 
 _NEW: Mapping[str, Any] = {"renewed_s": 0.0, "ended": ""}
@@ -81,8 +80,10 @@ class Location:
         return f"{name} at {self.endpoint}" if self.endpoint else name
 
 
-class S3Store(Store):
+class S3Store(ClientStore):
     """Values below one prefix of a bucket."""
+
+    _client: S3Client
 
     def __init__(
         self,
@@ -114,21 +115,6 @@ class S3Store(Store):
         """Make the run's lease, or renew it."""
         with translated():
             self._change_lease(run, "", begin=True)
-
-    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
-        """Store a frame, whole or not at all; the first put of a name wins."""
-        with translated():
-            self._client.write(run, name, parts)
-
-    def get(self, run: str, name: str) -> memoryview:
-        """Return a frame in private, writable memory."""
-        with translated():
-            return self._client.read(run, name)
-
-    def size(self, run: str, name: str) -> int | None:
-        """Return a frame's bytes; None when the value is not there."""
-        with translated():
-            return self._client.size(run, name)
 
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""

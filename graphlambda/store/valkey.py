@@ -20,12 +20,11 @@ from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
 from graphlambda.runtime.valkey import TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
 from graphlambda.runtime.values import CANCELLED, LEASE_S
-from graphlambda.store.base import Store, translated
+from graphlambda.store.base import ClientStore, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from graphlambda.runtime.frame import Buffer
     from graphlambda.runtime.resp import Command, Reply
 
 _RUNS = b"gl:.runs"
@@ -36,8 +35,10 @@ _AT_ONCE = 1000
 """How many names are looked at with one command."""
 
 
-class ValkeyStore(Store):
+class ValkeyStore(ClientStore):
     """Values in one server or cluster."""
+
+    _client: ValkeyClient
 
     def __init__(
         self,
@@ -80,21 +81,6 @@ class ValkeyStore(Store):
             self._renewed_s[run] = now_s
             for entries in self._entries(run):
                 self._run([(b"EXPIRE", key, _TTL) for entry in entries for key in keys_of(run, entry)])
-
-    def put(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
-        """Store a frame, whole or not at all; the first put of a name wins."""
-        with translated():
-            self._client.write(run, name, parts)
-
-    def get(self, run: str, name: str) -> memoryview:
-        """Return a frame in private, writable memory."""
-        with translated():
-            return self._client.read(run, name)
-
-    def size(self, run: str, name: str) -> int | None:
-        """Return a frame's bytes; None when the value is not there."""
-        with translated():
-            return self._client.size(run, name)
 
     def room_bytes(self) -> int | None:
         """Return what the server, or the nodes together, may still take; None where one has no bound."""
