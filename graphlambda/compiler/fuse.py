@@ -137,6 +137,7 @@ class _Fuser:
         self.into: Ids = np.arange(self._tasks, dtype=np.int64)
         self._operations = operations
         self._named_once = named_once
+        self._values = len(named_once)
         self._parts: dict[str, int] = {}
         self._fusing = fusing
         self._profiles = dict(fusing.profiles)
@@ -168,7 +169,7 @@ class _Fuser:
                 rows, ids = _single_inputs(column)
                 linked = (ids < self._tasks) & self._named_once[ids] if len(ids) else np.zeros(0, bool)
                 rows, makers = rows[linked], self._table_of[ids[linked]]
-                for maker in np.unique(makers).tolist():
+                for maker in np.flatnonzero(np.bincount(makers)).tolist():
                     if maker != reader and self._may(self.tables[maker].operation, table.operation):
                         yield _Link(maker, reader, port, rows[makers == maker])
 
@@ -179,15 +180,15 @@ class _Fuser:
         reading = reader.tasks[link.rows]
         reader_of = np.full(self._tasks, -1, np.int64)
         reader_of[made] = reading
-        pairs = np.concatenate(
-            [
-                _needs(maker, reader_of[maker.tasks]),
-                _needs(reader, np.where(np.isin(reader.tasks, reading), reader.tasks, -1)),
-            ]
+        is_reading = np.zeros(self._tasks, bool)
+        is_reading[reading] = True
+        needs = (
+            _needs(maker, reader_of[maker.tasks], self._values),
+            _needs(reader, np.where(is_reading[reader.tasks], reader.tasks, -1), self._values),
         )
-        found, times = np.unique(pairs, axis=0, return_counts=True)
-        names, widths = np.unique(found[:, 0], return_counts=True)
-        unfit = np.concatenate([found[times > 1][:, 0], names[widths > MOST_INPUTS]])
+        found, times = np.unique(np.concatenate(needs), return_counts=True)
+        names, widths = np.unique(found // self._values, return_counts=True)
+        unfit = np.concatenate([found[times > 1] // self._values, names[widths > MOST_INPUTS]])
         return replace(link, rows=link.rows[~np.isin(reading, unfit)])
 
     def _fuse(self, link: _Link) -> bool:
@@ -308,14 +309,14 @@ def _ids_at(column: Column, rows: Ids) -> Ids:
     return ids[np.searchsorted(found, rows)]
 
 
-def _needs(table: Table, named: Ids) -> NDArray[np.int64]:
-    """Return unique (name, value) pairs of what a table's tasks need, `named` by row; those named -1 are left out."""
-    parts = []
+def _needs(table: Table, named: Ids, values: int) -> Ids:
+    """Return what a table's tasks need, `named` by row, each once, as name * values + value; those named -1 are left out."""
+    parts = [np.zeros(0, np.int64)]
     for column in table.columns:
         if (pairs := column.edges()) is not None:
-            rows = named[pairs[0]]
-            parts.append(np.stack([rows[rows >= 0], pairs[1][rows >= 0]], axis=1))
-    return np.unique(np.concatenate(parts), axis=0) if parts else np.zeros((0, 2), np.int64)
+            names = named[pairs[0]]
+            parts.append((names * values + pairs[1])[names >= 0])
+    return np.unique(np.concatenate(parts))
 
 
 def _is_shareable(column: Column) -> bool:

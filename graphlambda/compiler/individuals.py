@@ -36,9 +36,9 @@ _VALUES: frozenset[type] = frozenset(
 
 def joined(tokens: list[Any], leaves: list[Any], things: list[Thing]) -> tuple[tuple[Any, ...], list[Any]]:
     """Return the signature of a task, and its leaves, each individual once."""
-    if len(things) == 1 and len(leaves) < 2:
+    repeated = len(things) > 1 and len({thing.id for thing in things}) < len(things)
+    if not repeated and len(set(map(id, leaves))) == len(leaves):
         return tuple(tokens), leaves
-    repeated = len({thing.id for thing in things}) < len(things)
     individuals = [id(leaf) for leaf in leaves if type(leaf) not in _VALUES and _is_individual(leaf)]
     if not repeated and len(set(individuals)) == len(individuals):
         return tuple(tokens), leaves

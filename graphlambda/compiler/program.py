@@ -133,7 +133,8 @@ class Literals:
 
     def take(self, rows: Ids) -> Column:
         """Return the column of some rows only."""
-        return Literals([self.values[int(row)] for row in rows])
+        values = self.values
+        return Literals([values[row] for row in rows.tolist()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class Mixed:
 
     def take(self, rows: Ids) -> Column:
         """Return the column of some rows only."""
-        return Mixed(tuple(self.bindings[int(row)] for row in rows))
+        return Mixed(tuple([self.bindings[row] for row in rows.tolist()]))
 
 
 Column: TypeAlias = Constant | Literals | Inputs | Gathers | Mixed

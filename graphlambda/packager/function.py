@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from graphlambda.packager.machines import proof_of
 from graphlambda.packager.slim import compile_modules, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphlambda.compiler.program import LocalFile, Operation
     from graphlambda.packager.artifact import Requirement, Target
@@ -37,10 +38,7 @@ _PACKAGE = "graphlambda_runtime"
 
 def runtime_tree(runtime: Path, cache: Cache) -> tuple[trees.Tree, str]:
     """Return our runtime as it travels, with its byte code, and its digest."""
-    sources = {
-        path.relative_to(runtime).as_posix(): path.read_bytes() for path in sorted(runtime.rglob("*.py"))
-    }
-    digest = trees.digest_of(trees.entry_of(path, content) for path, content in sources.items())
+    sources, digest = _sources(runtime)
 
     def fill(root: Path) -> None:
         entries = [trees.write(root, f"{_PACKAGE}/{path}", content) for path, content in sources.items()]
@@ -48,6 +46,15 @@ def runtime_tree(runtime: Path, cache: Cache) -> tuple[trees.Tree, str]:
         trees.seal(root, entries)
 
     return trees.load(cache.folder("trees", f"runtime-{digest[:16]}", fill, trees.is_whole)), digest
+
+
+@lru_cache
+def _sources(runtime: Path) -> tuple[Mapping[str, bytes], str]:
+    """Return the files of our runtime and their digest, as they were when this process first asked."""
+    found = {
+        path.relative_to(runtime).as_posix(): path.read_bytes() for path in sorted(runtime.rglob("*.py"))
+    }
+    return found, trees.digest_of(trees.entry_of(path, content) for path, content in found.items())
 
 
 def function_tree(

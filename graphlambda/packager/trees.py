@@ -127,7 +127,7 @@ def is_laid_out(trees: Iterable[Tree], folder: Path) -> bool:
     """Say whether a folder holds every file of some trees, each at its length."""
     sizes = {entry.path: entry.size_bytes for tree in trees for entry in tree.entries}
     try:
-        return all((folder / path).stat().st_size == size for path, size in sizes.items())
+        return all(os.stat(f"{folder}/{path}").st_size == size for path, size in sizes.items())  # noqa: PTH116 - 5x faster
     except FileNotFoundError:
         return False
 

@@ -15,6 +15,9 @@ import pickle
 import sys
 import types
 
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""Nobody can change their instances: most of what small tasks hand on."""
+
 MISSING = object()
 """Stands in a closure for a cell that is empty."""
 
@@ -41,11 +44,11 @@ def function(
     closure: tuple[object, ...] = (),
 ) -> types.FunctionType:
     """Return a function of `code` that sees `names` as its globals."""
-    cells = tuple(types.CellType() for _ in code.co_freevars)
+    cells = tuple(types.CellType() for _ in code.co_freevars) if code.co_freevars else None
     scope = {"__builtins__": builtins, "__name__": names.get("__name__", "__main__")}
-    made = types.FunctionType(code, scope, code.co_name, None, cells or None)
-    made.__qualname__ = code.co_qualname
-    fill(made, names, defaults, keywords, closure)
+    made = types.FunctionType(code, scope, None, None, cells)
+    if names or defaults or keywords or closure:
+        fill(made, names, defaults, keywords, closure)
     return made
 
 
@@ -99,6 +102,8 @@ def method(name: str) -> object:
 
 def own(value: object) -> object:
     """Return a value as another task would get it, to do with as it likes: between two operations that are one here."""
+    if type(value) in _ATOMS:
+        return value
     from .handing import handed  # noqa: PLC0415  (few operations are fused)
 
     return handed(value)

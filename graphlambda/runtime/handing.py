@@ -22,8 +22,7 @@ def handed(value: Any) -> Any:
     Raises:
         UnshippableValueError: it does not pickle.
     """
-    value = materialised(value)
     if is_immutable(value):
         return value
-    pickled, buffers = taken_apart(value)
+    pickled, buffers = taken_apart(materialised(value))
     return pickle.loads(pickled, buffers=map(bytearray, buffers))

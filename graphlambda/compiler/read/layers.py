@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dask
 from dask._expr import CompositeExpr, Expr, HLGExpr, _ExprSequence, _HLGExprSequence
 from dask._task_spec import Alias, DataNode, GraphNode, List, Task, convert_legacy_task
-from dask.blockwise import optimize_blockwise
+from dask.blockwise import Blockwise, optimize_blockwise
 from dask.core import flatten
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from graphlambda.compiler.draft import Draft
 from graphlambda.compiler.marks import idempotent_in, name_of
@@ -126,13 +126,14 @@ class Layers:
     def _add_layers(self, graph: HighLevelGraph) -> None:
         explicit = []
         for layer in graph.layers.values():
-            self._mark(layer)
-            if is_by_rule(layer):
+            if layer.annotations:
+                self._mark(layer)
+            if type(layer) is not MaterializedLayer and is_by_rule(layer):
                 self._by_rule.setdefault(layer.output, layer)
             else:
                 explicit.append(layer)
         with self._stage("dask"):
-            self._explicit.extend(map(dict, explicit))
+            self._explicit.extend(map(_tasks_of, explicit))
 
     def _mark(self, layer: Any) -> None:
         """Note what the user said of a layer's tasks, by what their keys have in common."""
@@ -196,7 +197,8 @@ def _optimized(graph: HighLevelGraph, keys: list[Hashable], optimizer: Any) -> H
     if optimizer is None:
         return graph
     if optimizer.__name__ == "optimize" and optimizer.__module__ in _LEFT_TO_US:
-        return optimize_blockwise(graph, keys=keys)
+        kinds = set(map(type, graph.layers.values()))
+        return optimize_blockwise(graph, keys=keys) if any(issubclass(k, Blockwise) for k in kinds) else graph
     with dask.config.set({"optimization.fuse.active": False}):
         return HighLevelGraph.merge(optimizer(graph, keys))
 
@@ -209,6 +211,11 @@ def _without_disk(root: Expr) -> Expr:
     while (found := next(root.find_operations(shuffles.DiskShuffle), None)) is not None:
         root = root.substitute(found, shuffles.TaskShuffle(*found.operands)).lower_completely()
     return root
+
+
+def _tasks_of(layer: Any) -> Mapping[Hashable, Any]:
+    """Return the tasks of a layer that is no rule, or that Dask makes tasks of now."""
+    return layer.mapping if type(layer) is MaterializedLayer else dict(layer)
 
 
 def _walk(
@@ -234,16 +241,19 @@ def _walk(
 
 def _note(key: Hashable, node: Any, walker: TaskWalker, draft: Draft) -> None:
     kind = type(node)
-    if kind is Alias:
+    if kind is Task:
+        if (kept := kept_value(node)) is None:
+            draft.add_task(key, *walker.signature(node))
+        else:
+            draft.add_data(key, kept)
+    elif kind is Alias:
         draft.add_alias(key, node.target)
     elif kind is DataNode:
         draft.add_data(key, node.value)
-    elif not isinstance(node, GraphNode):
-        draft.add_data(key, node)
-    elif kind is Task and (kept := kept_value(node)) is not None:
-        draft.add_data(key, kept)
-    else:
+    elif isinstance(node, GraphNode):
         draft.add_task(key, *walker.signature(node))
+    else:
+        draft.add_data(key, node)
 
 
 def _keys_of(node: Any) -> Any:
