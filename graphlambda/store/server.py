@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from graphlambda.errors import ConfigError, StoreError
 from graphlambda.runtime.resp import Address, Refused, Server
+from graphlambda.store.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +26,11 @@ if TYPE_CHECKING:
 START_S = 20.0
 """How long a server may take until it answers."""
 
-STOP_S = 10.0
-
 SOCKET = "socket"
 """The server's socket in its folder."""
+
+_PREFIX = "gl-valkey-"
+"""Of a server's folder: what a later server may sweep, in a place that is everybody's, too."""
 
 _VARIABLES = {
     "LANG": "C.UTF-8",
@@ -56,22 +56,12 @@ class OwnServer:
         They stand in a file: a command line, and a password in it, is for all to see.
         """
         self.folder = folder
-        self._owner = os.getpid()
         self._log = TemporaryFile()  # noqa: SIM115  (as long as the server)
         configuration = folder / "valkey.conf"
         configuration.touch(mode=0o600)
         lines = (f"{name} {value}\n" for name, value in {**_COMMON, "dir": str(folder), **settings}.items())
         configuration.write_text("".join(lines), encoding="utf-8")
-        watch = Path(__file__).with_name("watch.py")
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", watch, str(os.getpid()), folder, program, configuration],
-            stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
-            env=_VARIABLES,
-            start_new_session=True,
-            cwd="/",
-        )
+        self._process = Watched([program, configuration], folder, variables=_VARIABLES, output=self._log)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +77,7 @@ class OwnServer:
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        return self._process.poll() is None
+        return self._process.alive
 
     def wait_for(self, address: Address) -> None:
         """Return when the server answers.
@@ -110,14 +100,7 @@ class OwnServer:
 
     def close(self) -> None:
         """End the server; its values are gone. In a fork of the client, nothing happens."""
-        if os.getpid() != self._owner or self._process.stdin is None or self._process.stdin.closed:
-            return
-        self._process.stdin.close()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.close()
         self._log.close()
 
 
@@ -132,10 +115,10 @@ def start(where: Path, most_bytes: int) -> OwnServer:
         StoreError: it did not come up in time.
     """
     program = binary()
-    _sweep(where)
-    if len(str(where)) > _LONGEST_PATH - len("/valkey-12345678/socket"):
+    if len(str(where)) > _LONGEST_PATH - len(f"/{_PREFIX}12345678/{SOCKET}"):
         where = Path("/tmp")  # noqa: S108  (the folder below it is 0700, and new)
-    folder = Path(mkdtemp(prefix="valkey-", dir=where))
+    _sweep(where)
+    folder = Path(mkdtemp(prefix=_PREFIX, dir=where))
     settings = {
         "port": "0",
         "unixsocket": str(folder / SOCKET),
@@ -154,7 +137,7 @@ def start(where: Path, most_bytes: int) -> OwnServer:
 
 def _sweep(where: Path) -> None:
     """Delete the folders of servers that were killed together with what watched them."""
-    for folder in where.glob("valkey-*"):
+    for folder in where.glob(f"{_PREFIX}*"):
         with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
             is_starting = time.time() - folder.stat().st_mtime < START_S
             if not is_starting and probe.connect_ex(str(folder / SOCKET)):
