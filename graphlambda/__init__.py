@@ -7,6 +7,7 @@ from graphlambda.api import (
     Program,
     RunHandle,
     WaitingRun,
+    cancel,
     compile,  # noqa: A004  (the verb's name)
     compute,
     deploy,
@@ -27,6 +28,7 @@ __all__ = [
     "Program",
     "RunHandle",
     "WaitingRun",
+    "cancel",
     "compile",
     "compute",
     "deploy",

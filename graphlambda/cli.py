@@ -1,4 +1,4 @@
-"""The command line: `local` serves the local Lambda, `explain` says why, `cache` shows and clears what is kept.
+"""The command line: `local` serves, `explain` says why, `cache` shows what is kept; `runs`, `resume`, `cancel` see to runs.
 
 In: arguments. Out: text and an exit code. The only module that prints on its own account.
 """
@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
 from graphlambda.api import caching, load_program
+from graphlambda.api import cancel as cancelled
+from graphlambda.api import resume as resumed
+from graphlambda.api import runs as waiting
 from graphlambda.api.explain import explain as explained
 from graphlambda.api.script import first_program
 from graphlambda.errors import ConfigError, GraphlambdaError
 from graphlambda.local import Credentials, LocalSettings, serve
+from graphlambda.report.units import duration
 from graphlambda.store.file import default_root
 
 if TYPE_CHECKING:
@@ -96,6 +101,43 @@ def cache(options: argparse.Namespace) -> int:
     return 0
 
 
+def runs(options: argparse.Namespace) -> int:
+    """Print the runs that have not ended: what `resume` and `cancel` take."""
+    found = waiting(**_where(options))
+    rows = [("run", "state", "tasks done", "age", "lease holder")]
+    for run in found:
+        age = duration(time.time() - run.started_s)
+        rows.append((run.id, run.state, f"{run.done:,} of {run.tasks:,}", age, run.holder or "nobody"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if found else [("No run waits or goes on.",)]:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
+    return 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a run and print its values."""
+    for value in resumed(options.run, **_where(options)):
+        print(repr(value))
+    return 0
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """End a run, whoever goes on with it."""
+    cancelled(options.run, **_where(options))
+    print(f"Run {options.run} has ended; nothing is left of it.")
+    return 0
+
+
+def _where(options: argparse.Namespace) -> dict[str, str]:
+    return {} if options.store is None else {"store": options.store}
+
+
+_STORE: Mapping[str, object] = {
+    "metavar": "STORE",
+    "help": "as `store=`: where the runs' folders are, if that is a bucket",
+}
+_RUN: Mapping[str, object] = {"metavar": "ID", "help": "as `runs` lists it"}
+
 COMMANDS = {
     "local": Command(
         run=local,
@@ -137,6 +179,24 @@ COMMANDS = {
                 "help": "with clear: only what was used least recently, down to MB",
             },
         },
+    ),
+    "runs": Command(
+        run=runs,
+        help="list the runs that wait or go on",
+        more="A run waits for a day after it failed or its client died.",
+        arguments={"--store": _STORE},
+    ),
+    "resume": Command(
+        run=resume,
+        help="go on with a run whose client died, or that failed, and print its values",
+        more="What is committed does not run again.",
+        arguments={"run": _RUN, "--store": _STORE},
+    ),
+    "cancel": Command(
+        run=cancel,
+        help="end a run, wherever its client is",
+        more="Its client stops within some seconds; where that is dead, what it left is deleted here.",
+        arguments={"run": _RUN, "--store": _STORE},
     ),
 }
 

@@ -4,6 +4,7 @@ In: collections, programs, settings. Out: what Dask would give. Importing it reg
 """
 
 from graphlambda.api.calls import (
+    cancel,
     compile,  # noqa: A004  (the verb's name)
     compute,
     deploy,
@@ -23,6 +24,7 @@ __all__ = [
     "Program",
     "RunHandle",
     "WaitingRun",
+    "cancel",
     "compile",
     "compute",
     "deploy",

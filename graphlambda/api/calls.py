@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
-from graphlambda.api import building, durability, work
+from graphlambda.api import building, cancelling, durability, work
 from graphlambda.api.handles import RunHandle
 from graphlambda.api.leaving import leave, refuse_secrets
 from graphlambda.api.profiles import fusing_of
@@ -138,6 +138,19 @@ def resume(run: str, **flags: Any) -> tuple[Any, ...]:
     program, saved = durability.read(run, settings.load(flags))
     session = _session(program, settings.load({**saved.flags, **flags}))
     return tuple(program.finish(_values(program, session, terms=work.Terms(run=run, resumed=saved))))
+
+
+def cancel(run: str, **flags: Any) -> None:
+    """End a run of any client, on any machine, as its Ctrl-C would; return when it has ended, in some seconds.
+
+    Its client raises RunCancelledError, which says who cancelled. Where that client is dead, its store is emptied here.
+
+    Raises:
+        NoSuchRunError: there is nothing of it: it has ended, or had not begun to be kept.
+        RunHeldError: its client lives and has not ended it within 30 s; it still will.
+        StoreError: its folder or, where its client is dead, its store is out of reach.
+    """
+    cancelling.end(run, flags)
 
 
 def runs(**flags: Any) -> list[WaitingRun]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.config import Config, tiers
-from graphlambda.errors import NoSuchRunError, StoreError
+from graphlambda.errors import AuthenticationError, NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
 from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
 from graphlambda.scheduler.replay import count_done
-from graphlambda.store.claims import LEASE, holder, take, this_client
+from graphlambda.store.claims import LEASE, canceller, holder, refuse_cancelled, take, this_client
 from graphlambda.store.folders import DiskFolders
 from graphlambda.store.keys import derive, root_key
 
@@ -64,6 +64,14 @@ class WaitingRun:
     holder: str
     """The client that goes on with it; empty where nobody does."""
 
+    canceller: str
+    """Who cancelled it, where it has not ended yet; else empty."""
+
+    @property
+    def state(self) -> str:
+        """Return `running`, `waiting` (for `resume`) or `cancelled` (its client ends it, or `cancel` again)."""
+        return "cancelled" if self.canceller else "running" if self.holder else "waiting"
+
 
 def folders_of(config: Config) -> Folders:
     """Return the folders of this user's runs: on disk, or in the bucket where their values lie."""
@@ -106,10 +114,11 @@ def claimed(first: Durable, *, attempts_last_s: float) -> Durable:
     """Return what goes on with a run; what its last client sent may run for so long after that client's death.
 
     Raises:
-        RunHeldError, NoSuchRunError: nobody can go on with it now.
+        RunHeldError, NoSuchRunError, RunCancelledError: nobody can go on with it now.
     """
     if first.folder.read(LEASE) is None:
         raise NoSuchRunError(first.folder.run)
+    refuse_cancelled(first.folder)
     claim = take(first.folder, this_client())
     return replace(first, claim=claim, attempts_over_s=claim.before_s + attempts_last_s)
 
@@ -121,8 +130,13 @@ def read(run: str, config: Config) -> tuple[Program, Saved]:
         NoSuchRunError: there is nothing.
         AuthenticationError: it is damaged, or was saved with another root key.
     """
-    folder, key = folders_of(config).of(run), _key(config, run)
-    return saved(folder, PROGRAM, key), saved(folder, _TERMS, key)
+    return saved(folders_of(config).of(run), PROGRAM, _key(config, run)), terms_of(run, config)
+
+
+def terms_of(run: str, config: Config) -> Saved:
+    """Return what was saved of a run beside its program; raises as `read` does."""
+    terms: Saved = saved(folders_of(config).of(run), _TERMS, _key(config, run))
+    return terms
 
 
 def waiting(config: Config) -> list[WaitingRun]:
@@ -133,17 +147,20 @@ def waiting(config: Config) -> list[WaitingRun]:
 
 
 def _waiting(folder: Folder, config: Config) -> WaitingRun | None:
-    key = _key(config, folder.run)
     try:
-        terms: Saved = saved(folder, _TERMS, key)
-    except NoSuchRunError:  # it ended meanwhile, or is about to begin
+        terms = terms_of(folder.run, config)
+    except (
+        NoSuchRunError,
+        AuthenticationError,
+    ):  # it ended meanwhile, is about to begin, or is another user's
         return None
     return WaitingRun(
         id=folder.run,
         started_s=terms.started_s,
-        done=count_done(journal(folder, key)),
+        done=count_done(journal(folder, _key(config, folder.run))),
         tasks=terms.tasks,
         holder=str(holder(folder) or ""),
+        canceller=canceller(folder),
     )
 
 

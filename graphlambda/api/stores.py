@@ -68,6 +68,26 @@ def _opened(config: Config) -> Opened:
     return replace(found, store=TieredStore(found.store, cold), identify=identify)
 
 
+def left_by(config: Config) -> Store | None:
+    """Return the store in which a client that is gone left a run's values; None where it went with that client.
+
+    Raises:
+        StoreError: it is out of reach.
+    """
+    hot, bucket = tiers(config.store)
+    warm: Store | None = None
+    if hot == FILE:
+        warm = FileStore(default_root(config.cache_dir))
+    elif hot not in {"", VALKEY}:
+        warm = ValkeyStore(spec_of(hot))
+    if not bucket:
+        return warm
+    from graphlambda.api.buckets import bucket_store  # noqa: PLC0415  (boto3, for who uses S3)
+
+    cold = bucket_store(bucket, config)
+    return TieredStore(warm, cold) if warm else cold
+
+
 def _hot(name: str, config: Config) -> Opened:
     if name == FILE:
         root = default_root(config.cache_dir)

@@ -24,12 +24,13 @@ from graphlambda.errors import AuthenticationError, NoSuchRunError, ResumeWarnin
 from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
-from graphlambda.scheduler.blocking import in_thread
+from graphlambda.scheduler.blocking import in_thread, own_thread
 from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, started
 from graphlambda.store.claims import lost, take, this_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import ThreadPoolExecutor
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.journal import Record
@@ -215,11 +216,14 @@ class Keeper:
             await self.flush()
 
     async def _renewing(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_EVERY_S)
-            if self._claim:
-                with suppress(StoreError):  # a folder that is away is told of where the journal is written
-                    await self._call(self._claim.renew, "renewing the lease")
+        with own_thread() as thread:
+            while True:
+                await asyncio.sleep(RENEW_EVERY_S)
+                if self._claim:
+                    with suppress(
+                        StoreError
+                    ):  # a folder that is away is told of where the journal is written
+                        await self._call(self._claim.renew, "renewing the lease", thread)
 
     def _begin(self, records: list[Record]) -> None:
         """Make the folder: what is saved, what was told so far, and then the lease, which says that it is all there."""
@@ -274,9 +278,9 @@ class Keeper:
             text = f"this run goes on, but could not be resumed if this process died: {error}"
             warnings.warn(text, ResumeWarning, stacklevel=2)
 
-    async def _call(self, call: Callable[[], T], what: str) -> T:
+    async def _call(self, call: Callable[[], T], what: str, thread: ThreadPoolExecutor | None = None) -> T:
         """Return what a call gives, from a thread; `end` waits for it even where its caller is cancelled."""
-        task = asyncio.create_task(in_thread(call, timeout_s=FOLDER_TIMEOUT_S, what=what))
+        task = asyncio.create_task(in_thread(call, timeout_s=FOLDER_TIMEOUT_S, what=what, thread=thread))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         return await asyncio.shield(task)

@@ -20,8 +20,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import cloudpickle
 
 from graphlambda.compiler.program import flat
-from graphlambda.errors import AuthenticationError, DeadlineError, LostValueError, RunLostError, StoreError
-from graphlambda.scheduler.blocking import in_thread
+from graphlambda.errors import (
+    AuthenticationError,
+    DeadlineError,
+    LostValueError,
+    RunCancelledError,
+    RunLostError,
+    StoreError,
+)
+from graphlambda.scheduler.blocking import in_thread, own_thread
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.execution import Execution
 from graphlambda.scheduler.keeper import RENEW_EVERY_S, End, Keeper
@@ -35,6 +42,7 @@ from graphlambda.scheduler.requests import Requests
 from graphlambda.scheduler.results import download
 from graphlambda.scheduler.results import keep as keep_outputs
 from graphlambda.scheduler.state import RunState
+from graphlambda.scheduler.stopping import Stoppable
 from graphlambda.scheduler.telling import Teller
 from graphlambda.scheduler.thread import begin_on_loop
 from graphlambda.scheduler.tools import Tools
@@ -153,18 +161,21 @@ async def _lived(
     program, place, keeper, end = tools.program, tools.place, tools.keeper, End.CANCELLED
     lease = asyncio.create_task(_renewed(place))
     try:
-        execution, requests, past = await _begun(tools, functions, settings, keep=keep)
-        keeper.start(execution.fail)
-        await execution.outlive(past, keeper.attempts_over_s)
-        await execution.finish()
-        if keep:
-            outputs = await keep_outputs(program, tools.values, place)
-            requests.discard()
-            await keeper.flush()
-        else:
-            outputs = await _downloaded(execution, tools, free_bytes)
-        await keeper.confirm()
+        async with Stoppable() as block:
+            execution, requests, past = await _begun(tools, functions, settings, keep=keep)
+            keeper.start(block.stop)
+            await execution.outlive(past, keeper.attempts_over_s)
+            await execution.finish()
+            if keep:
+                outputs = await keep_outputs(program, tools.values, place)
+                requests.discard()
+                await keeper.flush()
+            else:
+                outputs = await _downloaded(execution, tools, free_bytes)
+            await keeper.confirm()
         end = End.KEPT if keep else End.DONE
+    except RunCancelledError:
+        raise
     except RunLostError:
         end = End.LOST
         raise
@@ -229,10 +240,11 @@ async def _until(deadline_s: float | None) -> AsyncIterator[None]:
 
 async def _renewed(place: Place) -> None:
     """Renew a run's lease until it ends; a store that fails here fails the run where it is used."""
-    while True:
-        await asyncio.sleep(RENEW_EVERY_S)
-        with suppress(StoreError):
-            await place.call(partial(place.store.touch, place.run), "renewing the lease")
+    with own_thread() as thread:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            with suppress(StoreError):
+                await place.call(partial(place.store.touch, place.run), "renewing the lease", thread)
 
 
 async def _left(place: Place, end: End) -> None:
@@ -243,14 +255,7 @@ async def _left(place: Place, end: End) -> None:
     if end not in {End.KEPT, End.LOST}:
         with suppress(StoreError):
             await in_thread(
-                partial(_emptied, place.store, place.run, cancel=end is not End.DONE),
+                partial(place.store.end, place.run, cancel=end is not End.DONE),
                 timeout_s=place.limits.store_timeout_s,
                 what="dropping the run",
             )
-
-
-def _emptied(store: Store, run: str, *, cancel: bool) -> None:
-    if cancel:  # dropping what is much takes a while, in which nothing new should be made
-        with suppress(StoreError):  # a full server takes no mark, but still deletes
-            store.cancel(run)
-    store.drop(run)

@@ -24,6 +24,7 @@ from graphlambda.scheduler.policy import STORE_CALLS, backoff_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from graphlambda.compiler.program import Program
     from graphlambda.runtime.frame import Buffer, Dumps
@@ -77,16 +78,17 @@ class Place:
         await self.call(partial(self.store.delete, self.run, names), "deleting values")
         self.ledger.remove(names)
 
-    async def call(self, call: Callable[[], Any], what: str) -> Any:
+    async def call(self, call: Callable[[], Any], what: str, thread: ThreadPoolExecutor | None = None) -> Any:
         """Return what a blocking call of the store returns; while the store is down it is tried again, a few times."""
+        called = partial(in_thread, call, timeout_s=self.limits.store_timeout_s, what=what, thread=thread)
         for tries in range(1, STORE_CALLS):
             try:
-                return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
+                return await called()
             except StoreError as error:
                 if not passes(error):
                     raise
             await self.clock.sleep(backoff_s(tries, Random(f"{self.run} {what} {tries}")))  # noqa: S311  (jitter)
-        return await in_thread(call, timeout_s=self.limits.store_timeout_s, what=what)
+        return await called()
 
 
 class Values:

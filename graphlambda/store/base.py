@@ -6,7 +6,7 @@ In: frames (see `runtime.frame`). Out: the same frames. Must not know tasks, nor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import LostValueError, StoreError
@@ -84,6 +84,13 @@ class Store(ABC):
     @abstractmethod
     def drop(self, run: str) -> None:
         """Delete a run with all its values and its lease; a run that is not there is passed over."""
+
+    def end(self, run: str, *, cancel: bool) -> None:
+        """Drop a run; `cancel` stops functions first: dropping what is much takes a while, in which nothing should be made."""
+        if cancel:
+            with suppress(StoreError):  # a full server takes no mark, but still deletes
+                self.cancel(run)
+        self.drop(run)
 
     @abstractmethod
     def runs(self) -> dict[str, float]:

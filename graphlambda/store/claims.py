@@ -4,7 +4,7 @@ In: a folder and an owner. Out: a claim, which its owner renews; or an error tha
 Must not trust clocks alone: what a client writes whose claim was taken meanwhile fails, as the lease is replaced only
 by who read it last, and a segment of the journal is made by one.
 
-The lease is not authenticated: who can forge one can delete the folder.
+Neither the lease nor the mark that cancels a run is authenticated: who can forge one can delete the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from graphlambda.errors import RunHeldError, RunLostError, StoreError
+from graphlambda.errors import RunCancelledError, RunHeldError, RunLostError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 LEASE = "lease"
 """The object's name."""
+
+CANCEL = "cancel"
+"""The object that says, by being there, that the run does not go on; it holds who cancelled it."""
 
 CLAIM_S = 10.0
 """How long a claim lasts that is not renewed."""
@@ -116,7 +119,9 @@ class Claim:
 
         Raises:
             RunLostError: another client has taken it.
+            RunCancelledError: it is not to go on; says who said so.
         """
+        refuse_cancelled(self.folder)
         self._become(self._clock() + CLAIM_S)
 
     def confirm(self) -> None:
@@ -157,6 +162,27 @@ def take(folder: Folder, owner: Owner, clock: Callable[[], float] = time.time) -
     if now.content != mine.content():
         raise _held(folder.run, Lease.of(now.content, folder.run))
     return Claim(folder, mine, now.tag, clock, before_s)
+
+
+def cancel(folder: Folder, owner: Owner) -> None:
+    """Mark a run as one that does not go on: whoever holds it sees that when it renews its lease."""
+    folder.create(CANCEL, [str(owner).encode()])
+
+
+def canceller(folder: Folder) -> str:
+    """Return who cancelled a run, for people; empty where nobody has."""
+    found = folder.read(CANCEL)
+    return "" if found is None else found.content.decode(errors="replace")
+
+
+def refuse_cancelled(folder: Folder) -> None:
+    """Refuse to go on with a run that was cancelled.
+
+    Raises:
+        RunCancelledError: it was; says by whom.
+    """
+    if who := canceller(folder):
+        raise RunCancelledError(f"run {folder.run} was cancelled by {who}")
 
 
 def lost(folder: Folder) -> RunLostError:

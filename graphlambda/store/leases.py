@@ -24,41 +24,48 @@ STALE_AFTER_S = 600.0
 
 
 class Renewal:
-    """Renews the leases of this process, in a daemon thread that runs while there are any."""
+    """Renews the leases of this process, in daemon threads that run while there are any.
+
+    One of them sees to each store: where that is slow or out of reach, no other store's leases wait for it.
+    """
 
     def __init__(self, every_s: float = RENEWED_EVERY_S) -> None:
         self._every_s = every_s
         self._lock = threading.Lock()
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
-        self._thread: threading.Thread | None = None
+        self._stores: set[Store] = set()
+        """Those that a thread sees to."""
+
         os.register_at_fork(after_in_child=self._forget)  # a child holds nothing: its parent does
 
     def add(self, lease: Lease) -> None:
         """Renew a lease for as long as it is held and not collected."""
         with self._lock:
             self._leases.add(lease)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="graphlambda-leases", daemon=True)
-                self._thread.start()
+            if lease.store not in self._stores:
+                self._stores.add(lease.store)
+                threading.Thread(
+                    target=self._run, args=(lease.store,), name="graphlambda-leases", daemon=True
+                ).start()
 
-    def _run(self) -> None:
-        while leases := self._held():
+    def _run(self, store: Store) -> None:
+        while leases := self._held(store):
             for lease in leases:
                 lease.renew()
             del leases, lease  # while the thread sleeps, it must not hold them
             time.sleep(self._every_s)
 
-    def _held(self) -> list[Lease]:
+    def _held(self, store: Store) -> list[Lease]:
         with self._lock:
-            held = [lease for lease in self._leases if lease.held]
+            held = [lease for lease in self._leases if lease.held and lease.store is store]
             if not held:
-                self._thread = None
+                self._stores.discard(store)
         return held
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._leases = weakref.WeakSet()
-        self._thread = None
+        self._stores = set()
 
 
 _RENEWAL = Renewal()

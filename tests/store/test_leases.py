@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -131,3 +132,28 @@ def test_a_forked_childs_end_drops_nothing(tmp_path: Path) -> None:
         time.sleep(0.2)
         assert list(FileStore(tmp_path).runs()) == ["run"]
         parent.kill()
+
+
+def test_leases_of_one_store_do_not_wait_for_another_that_is_out_of_reach(tmp_path: Path) -> None:
+    silent, over = threading.Event(), threading.Event()
+
+    def hang(method: str, before: int) -> bool:
+        if method == "touch" and before:
+            silent.set()
+            over.wait(30)
+        return False
+
+    renewal = Renewal(every_s=0.01)
+    hanging = Lease(FaultyStore(FileStore(tmp_path / "hanging"), hang), "run", renewal)
+    assert silent.wait(5)
+    store = FileStore(tmp_path / "well")
+    leases = [Lease(store, f"run-{number}", renewal) for number in range(20)]
+    for lease in leases:
+        os.utime(tmp_path / "well" / lease.run / ".lease", (0, 0))
+    deadline_s = time.monotonic() + 5
+    while max(store.runs().values()) > 60 and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    assert max(store.runs().values()) < 60
+    over.set()
+    for lease in [hanging, *leases]:
+        lease.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,11 @@ from dask import delayed
 
 import graphlambda
 from graphlambda.errors import DeadlineError, NoSuchRunError, RunCancelledError
-from tests.whole.conftest import wait_for
+from graphlambda.store.claims import CLAIM_S
+from tests.whole.conftest import START_S, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.whole.conftest import Scripts
@@ -75,6 +78,57 @@ def test_another_process_goes_on_with_a_run_whose_client_was_killed(scripts: Scr
     assert run not in [each.id for each in graphlambda.runs()]
     with pytest.raises(NoSuchRunError, match=run):
         graphlambda.resume(run)
+
+
+CANCELLED = """
+    try:
+        handle.result()
+    except graphlambda.errors.RunCancelledError as error:
+        print(error)
+"""
+
+
+@linux
+def test_a_run_is_cancelled_from_another_process_and_its_client_says_by_whom(scripts: Scripts) -> None:
+    text = DYING.replace("time.sleep(0.15)", "time.sleep(30)").replace("    LIVING", CANCELLED)
+    client = scripts.start(text.replace("import graphlambda\n", "import graphlambda, graphlambda.errors\n"))
+    try:
+        assert client.stdout is not None
+        run = client.stdout.readline().strip()
+        wait_for(lambda: run in [each.id for each in graphlambda.runs()], "the run has begun", START_S)
+        listed = command("runs").splitlines()
+        (row,) = [line.split("  ") for line in listed if line.startswith(run)]
+        assert row[1].strip() == "running"
+        assert f"process {client.pid} on " in row[-1]
+        assert command("cancel", run) == f"Run {run} has ended; nothing is left of it.\n"
+        printed, errors = client.communicate(timeout=START_S)
+    finally:
+        client.kill()
+    assert printed.startswith(f"run {run} was cancelled by process "), errors
+    assert run not in command("runs")
+
+
+@linux
+def test_a_run_whose_client_is_dead_is_cancelled_by_whoever_says_so(
+    scripts: Scripts, runs: Callable[[], set[str]]
+) -> None:
+    run = killed(scripts, scripts.folder / "marks", 2)
+    assert run in runs()
+    started_s = time.monotonic()
+    graphlambda.cancel(run)
+    assert time.monotonic() - started_s < CLAIM_S, "a client that is seen to be dead is not waited for"
+    assert (run in runs(), run in [each.id for each in graphlambda.runs()]) == (False, False)
+    for gone in (graphlambda.cancel, graphlambda.resume):
+        with pytest.raises(NoSuchRunError, match=run):
+            gone(run)
+
+
+def command(*arguments: str) -> str:
+    """Return what a command of ours prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "graphlambda", *arguments],
+        check=True, capture_output=True, text=True, timeout=START_S,
+    ).stdout  # fmt: skip
 
 
 def slow(number: int) -> int:
