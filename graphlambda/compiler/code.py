@@ -251,12 +251,18 @@ def is_own_file(file: str) -> bool:
     path = Path(file).resolve()
     if str(path).startswith(_INSTALLED) or "site-packages" in str(path) or "dist-packages" in str(path):
         return False
-    roots = {Path(entry).resolve() for entry in sys.path if entry}
+    roots = _roots(tuple(sys.path), Path.cwd())
     return not any(
         folder in roots
         and path.relative_to(folder).as_posix() in _recorded(folder, folder.stat().st_mtime_ns)
         for folder in path.parents
     )
+
+
+@lru_cache(maxsize=8)
+def _roots(entries: tuple[str, ...], here: Path) -> frozenset[Path]:
+    """Return the folders that modules are imported from, seen from `here`."""
+    return frozenset((here / entry).resolve() for entry in entries if entry)
 
 
 @lru_cache(maxsize=64)

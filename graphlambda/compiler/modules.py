@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -144,7 +145,8 @@ def _named(texts: Iterable[str], beside: Path) -> list[Path]:
     found: set[Path] = set()
     folders = [beside]
     for folder in folders:
-        for path in filter(None, (_inside(folder / text, beside) for text in texts)):
+        there = [path for text in texts if os.path.exists(path := os.path.join(folder, text))]  # noqa: PTH110, PTH118  (few are: most of the time goes here)
+        for path in filter(None, (_inside(Path(path), beside) for path in there)):
             if path.is_dir() and path not in folders:
                 folders.append(path)
             elif _is_data_file(path):

@@ -51,13 +51,15 @@ class FileStore(ClientStore):
 
     def touch(self, run: str) -> None:
         """Make the run's folder and its lease, or renew the lease."""
-        folder = self.root / checked(run)
+        lease = self.root / checked(run) / LEASE
         with _translated():
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
-            lease = folder / LEASE
-            lease.touch(mode=0o600)
-            os.utime(lease, (self._clock(),) * 2)
+            try:
+                self._renew(lease)
+            except FileNotFoundError:
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lease.parent.mkdir(mode=0o700, exist_ok=True)
+                lease.touch(mode=0o600)
+                self._renew(lease)
 
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""
@@ -103,6 +105,9 @@ class FileStore(ClientStore):
                 if age_s > older_than_s:
                     shutil.rmtree(self.root / name, ignore_errors=True)
         return stale
+
+    def _renew(self, lease: Path) -> None:
+        os.utime(lease, (self._clock(),) * 2)
 
     def _ages(self, folders: Iterable[Path]) -> dict[str, float]:
         now_s = self._clock()

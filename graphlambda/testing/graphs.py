@@ -7,6 +7,7 @@ draw a graph and the keys wanted of it. Must not draw what Dask itself leaves un
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def refuse(*arguments: Any) -> None:
     raise RefusalToComputeError(repr(arguments))
 
 
+@cache  # a strategy costs more to make than to draw from
 def keys() -> st.SearchStrategy[Hashable]:
     """Draw keys as Dask's own collections make them, and as only users do.
 
@@ -74,6 +76,7 @@ def keys() -> st.SearchStrategy[Hashable]:
     )
 
 
+@cache
 def literals() -> st.SearchStrategy[Any]:
     """Draw values that are not tasks; many of them are false, and some look like keys."""
     atoms = st.one_of(
