@@ -205,12 +205,13 @@ class Execution:
         function, once = self._units[table].function, self._units[table].idempotent is False
         if once:
             await self._tools.keeper.mark(request.tasks, sent=True)
-        number = self._backups.sent(
-            table, request.tasks, self._tools.clock.monotonic(), is_backup=batch.is_backup
-        )
-        outcome = await self._sent(table, function, request)
-        now_s, answered = self._tools.clock.monotonic(), isinstance(outcome, Answered)
-        self._backups.returned(number, now_s, answered=answered)
+        clock, answered = self._tools.clock, False
+        number = self._backups.sent(table, request.tasks, clock.monotonic(), is_backup=batch.is_backup)
+        try:
+            outcome = await self._sent(table, function, request)
+            answered = isinstance(outcome, Answered)
+        finally:  # a late attempt that is dropped at the end must not stand for one in flight: a loss may follow
+            self._backups.returned(number, clock.monotonic(), answered=answered)
         if request.stored:
             self._tools.values.discard(request.stored)
         if isinstance(outcome, Answered):

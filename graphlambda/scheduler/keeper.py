@@ -12,8 +12,9 @@ import asyncio
 import io
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,13 +25,13 @@ from graphlambda.errors import AuthenticationError, NoSuchRunError, ResumeWarnin
 from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
-from graphlambda.scheduler.blocking import in_thread, own_thread
+from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, started
+from graphlambda.scheduler.renewing import RENEW_EVERY_S
 from graphlambda.store.claims import lost, take, this_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import ThreadPoolExecutor
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.journal import Record
@@ -48,7 +49,6 @@ TASKS_A_SECOND = 100e3
 """What is written of data and of tasks: a large program is written when the run has lasted as long as that takes."""
 
 FLUSH_EVERY_S = 0.15
-RENEW_EVERY_S = 3.0
 FOLDER_TIMEOUT_S = 60.0
 
 BACKLOG_BYTES = 64 * 1024 * 1024
@@ -78,7 +78,7 @@ class Durable:
     """What a run needs to be one that another client can go on with."""
 
     folder: Folder
-    key: bytes
+    key: bytes = field(repr=False)
     """32 bytes; signs all that lies in the folder, and never leaves the clients."""
 
     saved: Mapping[str, Any]
@@ -106,6 +106,9 @@ class Keeper:
         self._records: list[Record] = []
         self._segments = 0
         self._writing = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(
+            2, "graphlambda-keeper"
+        )  # no transfer holds up what is to be flushed
         self._calls: set[asyncio.Task[Any]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._fail: Callable[[BaseException], None] | None = None
@@ -194,14 +197,18 @@ class Keeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._calls, return_exceptions=True)
-        if end is End.LOST or not (self._durable and self._begun):
-            return
+        if end is not End.LOST and self._durable and self._begun:
+            await self._leave(self._durable.folder, end)
+        self._threads.shutdown(wait=False)
+
+    async def _leave(self, folder: Folder, end: End) -> None:
+        """Leave to others what a failed run has done; of any other, nothing."""
         with suppress(StoreError, RunLostError):
             if end is End.FAILED and self._claim and (self._segments or self._records):
                 await self.flush()
                 await self._call(self._claim.release, "releasing the lease")
             else:
-                await self._call(self._durable.folder.drop, "dropping the folder")
+                await self._call(folder.drop, "dropping the folder")
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -216,14 +223,11 @@ class Keeper:
             await self.flush()
 
     async def _renewing(self) -> None:
-        with own_thread() as thread:
-            while True:
-                await asyncio.sleep(RENEW_EVERY_S)
-                if self._claim:
-                    with suppress(
-                        StoreError
-                    ):  # a folder that is away is told of where the journal is written
-                        await self._call(self._claim.renew, "renewing the lease", thread)
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            if self._claim:
+                with suppress(StoreError):  # a folder that is away is told of where the journal is written
+                    await self._call(self._claim.renew, "renewing the lease")
 
     def _begin(self, records: list[Record]) -> None:
         """Make the folder: what is saved, what was told so far, and then the lease, which says that it is all there."""
@@ -278,9 +282,11 @@ class Keeper:
             text = f"this run goes on, but could not be resumed if this process died: {error}"
             warnings.warn(text, ResumeWarning, stacklevel=2)
 
-    async def _call(self, call: Callable[[], T], what: str, thread: ThreadPoolExecutor | None = None) -> T:
+    async def _call(self, call: Callable[[], T], what: str) -> T:
         """Return what a call gives, from a thread; `end` waits for it even where its caller is cancelled."""
-        task = asyncio.create_task(in_thread(call, timeout_s=FOLDER_TIMEOUT_S, what=what, thread=thread))
+        task = asyncio.create_task(
+            in_thread(call, timeout_s=FOLDER_TIMEOUT_S, what=what, thread=self._threads)
+        )
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         return await asyncio.shield(task)

@@ -28,15 +28,16 @@ from graphlambda.errors import (
     RunLostError,
     StoreError,
 )
-from graphlambda.scheduler.blocking import in_thread, own_thread
+from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.execution import Execution
-from graphlambda.scheduler.keeper import RENEW_EVERY_S, End, Keeper
+from graphlambda.scheduler.keeper import End, Keeper
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.listeners import Listeners
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.scheduler.order import ranks
 from graphlambda.scheduler.provision import NoProvisioner
+from graphlambda.scheduler.renewing import Renewing
 from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.requests import Requests
 from graphlambda.scheduler.results import download
@@ -159,7 +160,7 @@ async def _lived(
 ) -> list[Any]:
     """Give a run its place in the store and its folder for as long as it lives; return its outputs."""
     program, place, keeper, end = tools.program, tools.place, tools.keeper, End.CANCELLED
-    lease = asyncio.create_task(_renewed(place))
+    lease = Renewing(place)
     try:
         async with Stoppable() as block:
             execution, requests, past = await _begun(tools, functions, settings, keep=keep)
@@ -185,9 +186,8 @@ async def _lived(
     else:
         return outputs
     finally:
-        lease.cancel()
         await tools.values.close()
-        await asyncio.shield(asyncio.gather(_left(place, end), keeper.end(end)))
+        await asyncio.shield(asyncio.gather(_left(place, lease, end), keeper.end(end)))
 
 
 async def _begun(
@@ -238,20 +238,12 @@ async def _until(deadline_s: float | None) -> AsyncIterator[None]:
         raise
 
 
-async def _renewed(place: Place) -> None:
-    """Renew a run's lease until it ends; a store that fails here fails the run where it is used."""
-    with own_thread() as thread:
-        while True:
-            await asyncio.sleep(RENEW_EVERY_S)
-            with suppress(StoreError):
-                await place.call(partial(place.store.touch, place.run), "renewing the lease", thread)
-
-
-async def _left(place: Place, end: End) -> None:
+async def _left(place: Place, lease: Renewing, end: End) -> None:
     """Leave in the store what a run may leave; what functions still run of it stops between two tasks.
 
     A store that is down must not hide how the run ended: the lease runs out.
     """
+    await lease.end()
     if end not in {End.KEPT, End.LOST}:
         with suppress(StoreError):
             await in_thread(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,9 @@ _RUN_CONSTANT = ("c",)
 class Request:
     """What one invocation is sent."""
 
-    payload: bytes
+    payload: bytes = field(repr=False)
+    """Holds the run's key."""
+
     tasks: tuple[int, ...]
     """The tasks in it, in order."""
 
@@ -60,8 +62,10 @@ class Request:
 class Head:
     """What all requests of a table have in common."""
 
-    body: dict[str, Any]
-    start: bytes
+    body: dict[str, Any] = field(repr=False)
+    """The run's key is in it."""
+
+    start: bytes = field(repr=False)
     """The same as JSON, but for the closing brace: a batch is appended."""
 
 

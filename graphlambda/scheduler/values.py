@@ -24,7 +24,6 @@ from graphlambda.scheduler.policy import STORE_CALLS, backoff_s, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
     from graphlambda.compiler.program import Program
     from graphlambda.runtime.frame import Buffer, Dumps
@@ -39,7 +38,7 @@ class Place:
 
     store: Store
     run: str
-    key: bytes
+    key: bytes = field(repr=False)
     """32 bytes; signs every frame of the run."""
 
     keys_of: Callable[[str], bytes]
@@ -78,9 +77,9 @@ class Place:
         await self.call(partial(self.store.delete, self.run, names), "deleting values")
         self.ledger.remove(names)
 
-    async def call(self, call: Callable[[], Any], what: str, thread: ThreadPoolExecutor | None = None) -> Any:
+    async def call(self, call: Callable[[], Any], what: str) -> Any:
         """Return what a blocking call of the store returns; while the store is down it is tried again, a few times."""
-        called = partial(in_thread, call, timeout_s=self.limits.store_timeout_s, what=what, thread=thread)
+        called = partial(in_thread, call, timeout_s=self.limits.store_timeout_s, what=what)
         for tries in range(1, STORE_CALLS):
             try:
                 return await called()
@@ -133,7 +132,7 @@ class Values:
             self.forget(value)
 
     def written_again(self, value: int) -> None:
-        """Take the news that a late attempt has stored a value once more: it does not stay where it was let go before."""
+        """Take the news that a value was stored late, or once more: it does not stay where it was let go before."""
         if value not in self._sizes:
             self.discard(value_name(value))
 
@@ -178,16 +177,18 @@ class Values:
         for value in values:
             if value not in self._preparing:
                 self._preparing[value] = asyncio.create_task(self._prepare(value))
-        for value in values:
-            await asyncio.shield(self._preparing[value])
+        for preparing in [
+            self._preparing[value] for value in values
+        ]:  # one may be forgotten while another is encoded
+            await asyncio.shield(preparing)
 
     async def spill(self, values: Iterable[int]) -> None:
         """Put held values into the store and hold them no longer."""
         for value in values:
             if (frame := self._held.get(value)) is not None:
                 await self._place.put(value_name(value), [frame])
-                if self._held.pop(value, None) is not None:
-                    self.held_bytes -= len(frame)
+                self.held_bytes -= len(self._held.pop(value, b""))
+                self.written_again(value)  # its last reader may have been done meanwhile
 
     async def shed(self) -> None:
         """Spill the oldest values until no more are held than may be."""

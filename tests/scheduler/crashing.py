@@ -73,7 +73,11 @@ class Client:
         self.failing: int | None = None
         self.saved: dict[str, Any] = {"program": small_program()}
 
-    def run(
+    def run(self, *listeners: Callable[[Event], None], **given: Any) -> list[Any]:
+        """Run the program as `running` says, in a loop of its own."""
+        return asyncio.run(self.running(*listeners, **given))
+
+    async def running(
         self,
         *listeners: Callable[[Event], None],
         inline_bytes: int,
@@ -89,12 +93,12 @@ class Client:
             folder=self.folder, key=FOLDER_KEY, saved=self.saved, claim=claim, attempts_over_s=attempts_over_s
         )
         operations = {f"gl-{name}": self._marking for name in "fgh"}
-        done = execute(
+        done = await execute(
             program, functions_of(program), invoker=Slow(InProcessInvoker(operations)), store=self.store, run=RUN, key=KEY,
             listeners=listeners, durable=durable, clock=clock or SystemClock(),
             limits=Limits(batch=1, concurrency=2, inline_bytes=inline_bytes, **limits),
         )  # fmt: skip
-        return asyncio.run(done).values
+        return done.values
 
     def executed(self) -> list[int]:
         """Return the tasks that were executed, in order."""

@@ -17,7 +17,7 @@ from graphlambda.scheduler.pace import Durations
 from graphlambda.scheduler.policy import backups_at_once, straggles_after_s
 from graphlambda.scheduler.tools import Unit
 from graphlambda.testing.invokers import function_error
-from graphlambda.testing.programs import Sums, programs, values_by_hand
+from graphlambda.testing.programs import Sums, program_of, programs, values_by_hand
 from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.scheduler.bench import Bench, wide
 
@@ -94,6 +94,29 @@ def test_a_straggler_that_dies_while_its_backup_runs_charges_nobody(bench: Bench
     assert values == WANTED
     assert [event.reason for event in bench.of(TaskRetried)] == ["straggler", "environment lost"]
     assert bench.calls.count((3,)) == 3
+
+
+class Losing(Lagging):
+    """Loses an output once its backup has told of it; who makes that again dies."""
+
+    def __init__(self, bench: Bench, straggler: int) -> None:
+        super().__init__(bench.inner, straggler)
+        self._value = bench.store.root / "r1" / f"v-{straggler}"
+        self._backup = straggler + 1
+
+    async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
+        number = self._sent
+        told = await super().invoke(function, payload, timeout_s=timeout_s)
+        if number == self._backup:
+            self._value.unlink()
+        return DEAD if number == self._backup + 1 else told
+
+
+def test_a_straggler_that_was_left_behind_stands_for_nobody_when_its_value_is_lost(bench: Bench) -> None:
+    program = program_of([("f", i) for i in range(25)], [[*range(25)]])
+    values, _ = ran(bench, program, Losing(bench, 24), inline_bytes=0)
+    assert values == [[i + 1 for i in range(25)]]
+    assert [event.reason for event in bench.of(TaskRetried)] == ["straggler", "environment lost"]
 
 
 def test_one_is_sent_after_the_other_where_many_straggle(bench: Bench) -> None:

@@ -43,6 +43,7 @@ from graphlambda.store.file import FileStore
 from graphlambda.store.folders import DiskFolders, Folder
 from graphlambda.testing.clock import FakeClock
 from graphlambda.testing.programs import program_of, programs
+from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.scheduler.crashing import FOLDER_KEY, KEY, RUN, Client
 
 if TYPE_CHECKING:
@@ -330,6 +331,34 @@ def test_who_is_second_to_write_a_segment_has_lost_the_run_and_touches_nothing(t
         client.run(take_over, inline_bytes=0)
     assert client.folder.names()
     assert list(client.store.runs()) == [RUN]
+
+
+class Taken(LoopClock):
+    """A clock: while its owner waits for what an earlier client sent, another client takes the run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.begun_s = 1e9
+        super().__init__(self.begun_s)
+        self._lease = folder / "runs" / RUN / LEASE
+
+    async def sleep(self, seconds: float) -> None:
+        self._lease.write_bytes(Lease(this_client(), 0.0, 0.0).content())
+        await super().sleep(seconds)
+
+
+def test_a_client_that_loses_its_run_before_it_sent_anything_sends_nothing(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    client.failing = 8
+    with pytest.raises(ZeroDivisionError):
+        client.run(inline_bytes=65_536)
+    before, clock = client.executed(), Taken(tmp_path)
+    with pytest.raises(RunLostError):
+        run_virtually(
+            client.running(
+                inline_bytes=65_536, claimed=True, attempts_over_s=clock.begun_s + 250.0, clock=clock
+            )
+        )
+    assert client.executed() == before
 
 
 def test_what_lies_in_a_folder_is_authenticated_before_it_is_unpickled(folder: Folder) -> None:
