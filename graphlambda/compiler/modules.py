@@ -146,11 +146,11 @@ def _named(texts: Iterable[str], beside: Path) -> list[Path]:
     folders = [beside]
     for folder in folders:
         there = [path for text in texts if os.path.exists(path := os.path.join(folder, text))]  # noqa: PTH110, PTH118  (few are: most of the time goes here)
-        for path in filter(None, (_inside(Path(path), beside) for path in there)):
-            if path.is_dir() and path not in folders:
-                folders.append(path)
-            elif _is_data_file(path):
-                found.add(path)
+        for inside in filter(None, (_inside(Path(path), beside) for path in there)):
+            if inside.is_dir() and inside not in folders:
+                folders.append(inside)
+            elif _is_data_file(inside):
+                found.add(inside)
     return sorted(found)
 
 

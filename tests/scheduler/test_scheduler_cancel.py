@@ -11,7 +11,8 @@ import pytest
 
 from graphlambda.errors import RunCancelledError
 from graphlambda.scheduler.blocking import in_thread, own_thread
-from graphlambda.scheduler.keeper import RENEW_EVERY_S, Durable
+from graphlambda.scheduler.keeper import Durable
+from graphlambda.scheduler.renewing import RENEW_EVERY_S
 from graphlambda.scheduler.stopping import Stoppable
 from graphlambda.store.claims import cancel, canceller, this_client
 from graphlambda.store.folders import DiskFolder, DiskFolders
