@@ -7,6 +7,7 @@ anything.
 from __future__ import annotations
 
 import marshal
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,17 @@ def refuse_program(program: Program, constants: Iterable[CodeConstant]) -> None:
     """
     _refuse_wide(program)
     for where, value in holdings(program):
-        kind = key_in_texts(texts_of(value)) or (key_in_file(value.content) if _is_file(value) else None)
+        kind = _key_in(value) if _is_file(value) else key_in_texts(texts_of(value))
         if kind is not None:
             raise RefusedError(f"{where} holds {kind}", KEY_REMEDY)
     for constant in constants:
         if (kind := key_in_constant(constant)) is not None:
             raise RefusedError(f"The graph's code holds {kind}", KEY_REMEDY)
+
+
+@lru_cache(maxsize=4096)
+def _key_in(file: LocalFile) -> str | None:
+    return key_in_texts(texts_of(file)) or key_in_file(file.content)
 
 
 def refuse_operations(constants: Iterable[CodeConstant]) -> None:
