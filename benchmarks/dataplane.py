@@ -1,128 +1,155 @@
 """What it costs to put a value into a store and to get it back, beside others' clients of the same server.
 
-    python -m benchmarks.dataplane [stores …] [--sizes 1KB 1MB 64MB 512MB] [--repeats 9]
+    python -m benchmarks.dataplane [stores …] [--sizes 1KB 1MB 64MB 512MB] [--seconds 10]
 
 Ours pickles, signs, stores, reads, verifies and un-pickles a NumPy array that a task could change; the peers do the same
-without signatures, and what their clients do with the array's bytes alone stands beside that. A raw socket and memcpy store
-nothing: they say what the machine can do. All of them take turns; medians. Prints a table for each store, then the bars.
+without signatures, and what their clients do with the array's bytes alone stands beside that, up to 64 MB. A raw socket
+and memcpy store nothing: they say what the machine can do. Each size has servers of its own, which go when it is measured
+or this process is killed. All roads take turns, each of them first as often as the others; medians. Prints a line for
+each road, then the bars: one is missed if it is by more than the turns' own spread, which stands beside it.
 Memory is kept for the next large value as in a function of 10 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.planes import BYTES, MEMCPY, OURS, PLANES, RAW
-from benchmarks.text import table, verdict
+from benchmarks.text import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from benchmarks.planes import Road
+    from benchmarks.planes import Plane, Road
 
 SIZES = {"1KB": 1 << 10, "1MB": 1 << 20, "64MB": 64 << 20, "512MB": 512 << 20}
 RAW_TIMES, RAW_SIZE = 1.5, "64MB"
 """The bars: never slower than the best peer; at this size, this many times a raw socket's time at most."""
 
-_CALLS = {"1KB": 200, "1MB": 10}
+_CALLS = {"1KB": 20, "1MB": 4}
 """How many calls one timing has, for what is over too soon."""
+
+_FEWEST_TURNS = 3
+_TIDY_BYTES = 1 << 30
+"""After that many bytes, a server is asked to give up the room of what was deleted."""
+
+_BYTES_ALONE_UP_TO = 64 << 20
+_LINE = "{:<12} {:<6} {:<32} {:>10} {:>10} {:>9} {:>9} {:>6}"
+_HEADS = ("store", "size", "", "put ms", "get ms", "put/ours", "get/ours", "turns")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way to move values of one size."""
+    """One way to move values of one size: seconds a call, turn by turn."""
 
     store: str
     size: str
     peer: str
-    put_s: float
-    get_s: float
+    puts_s: tuple[float, ...]
+    gets_s: tuple[float, ...]
 
 
-def measured(store: str, sizes: Sequence[str], repeats: int, folder: Path) -> Iterator[Row]:
-    """Yield what a store's roads take, size by size, in turns."""
-    with PLANES[store](folder) as roads:
-        for size in sizes:
-            value = np.random.default_rng(1).random(SIZES[size] // 8)
-            timings = {peer: ([], []) for peer in roads}  # type: dict[str, tuple[list[float], list[float]]]
-            for turn in range(repeats + 1):
-                for peer, road in roads.items():
-                    taken = _timed(road, value, f"{value.nbytes}-{turn}", _CALLS.get(size, 1))
-                    if turn:  # the first is for what is made once
-                        for kept, seconds in zip(timings[peer], taken, strict=True):
-                            kept.append(seconds)
-            for peer, (puts, gets) in timings.items():
-                yield Row(store, size, peer, statistics.median(puts), statistics.median(gets))
+def measured(store: str, size: str, seconds: float) -> list[Row]:
+    """Return what a store's roads take, in turns for about that long."""
+    timings: dict[str, list[tuple[float, float]]] = {}
+    with PLANES[store]() as plane:
+        begun_s, turns = time.monotonic(), 0
+        while turns < _FEWEST_TURNS or time.monotonic() - begun_s < seconds:
+            for peer, taken in _turn(plane, size, turns):
+                timings.setdefault(peer, []).append(taken)
+            turns += 1
+    peers = sorted(timings, key=[*plane.roads].index)
+    return [Row(store, size, peer, *map(tuple, zip(*timings[peer], strict=True))) for peer in peers]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and return whether a bar was missed."""
     options = _options(arguments)
     os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "10240"
+    print(_LINE.format(*_HEADS), flush=True)
     rows: list[Row] = []
     for store in options.stores or PLANES:
-        with tempfile.TemporaryDirectory(prefix="gl-") as folder:
-            rows += measured(store, options.sizes, options.repeats, Path(folder))
-        print(shown([row for row in rows if row.store == store]), flush=True)
+        for size in options.sizes:
+            here = measured(store, size, options.seconds)
+            print("\n".join(shown(here)), flush=True)
+            rows += here
     bars = list(bars_of(rows))
     for said, kept in bars:
         print(f"{verdict(kept):>6}  {said}")
     return 0 if all(kept for _, kept in bars) else 1
 
 
-def shown(rows: Sequence[Row]) -> str:
-    """Return a store's table: milliseconds, and how many times our time a peer takes."""
-    heads = [rows[0].store, "", "put ms", "get ms", "put/ours", "get/ours"]
-    by_size = {row.size: row for row in rows if row.peer == OURS}
-    lines = [
-        [
-            row.size,
-            row.peer,
-            f"{row.put_s * 1e3:.3f}",
-            f"{row.get_s * 1e3:.3f}",
-            f"{row.put_s / by_size[row.size].put_s:.2f}",
-            f"{row.get_s / by_size[row.size].get_s:.2f}",
-        ]
-        for row in rows
-    ]
-    return table(heads, lines, left=2)
+def shown(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a line for each road of one store and size: milliseconds, and how many times our time a peer takes."""
+    ours = next(row for row in rows if row.peer == OURS)
+    for row in rows:
+        put_s, get_s = median(row.puts_s), median(row.gets_s)
+        times = (f"{put_s / median(ours.puts_s):.2f}", f"{get_s / median(ours.gets_s):.2f}")
+        milliseconds = (f"{put_s * 1e3:.3f}", f"{get_s * 1e3:.3f}")
+        yield _LINE.format(row.store, row.size, row.peer, *milliseconds, *times, len(row.puts_s))
 
 
 def bars_of(rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
     """Yield each bar and whether it was kept."""
     for store, size in dict.fromkeys((row.store, row.size) for row in rows):
         here = {row.peer: row for row in rows if (row.store, row.size) == (store, size)}
-        peers = {peer: row for peer, row in here.items() if peer not in {OURS, RAW, MEMCPY}}
-        alike = [row for peer, row in peers.items() if not peer.endswith(BYTES)]
+        ours = here[OURS]
+        peers = [row for peer, row in here.items() if peer not in {OURS, RAW, MEMCPY}]
         for what in ("put", "get"):
-            best, bare = (_best(rows, what) / _seconds(here[OURS], what) for rows in (alike, peers.values()))
-            said = f"the best peer takes {best:.2f} of our time (at least 1); with bytes alone, {bare:.2f}"
-            yield f"{store}, {size}, {what}: {said}", best >= 1
+            alike, alone = (
+                min(
+                    (_times(row, ours, what) for row in peers if row.peer.endswith(BYTES) is bare),
+                    default=None,
+                )
+                for bare in (False, True)
+            )
+            assert alike is not None
+            said = f"the best peer takes {_told(alike)} of our time (at least 1)"
+            beside = f"; with bytes alone {_told(alone)}" if alone else ""
+            yield f"{store}, {size}, {what}: {said}{beside}", alike[2] >= 1
         if size == RAW_SIZE and RAW in here:
             for what in ("put", "get"):
-                times = _seconds(here[OURS], what) / _seconds(here[RAW], what)
-                yield (
-                    f"{store}, {size}, {what}: {times:.2f} times a raw socket (at most {RAW_TIMES})",
-                    times <= RAW_TIMES,
-                )
+                raw = _times(ours, here[RAW], what)
+                said = f"{_told(raw)} times a raw socket (at most {RAW_TIMES})"
+                yield f"{store}, {size}, {what}: {said}", raw[1] <= RAW_TIMES
 
 
-def _best(rows: Iterable[Row], what: str) -> float:
-    return min(_seconds(row, what) for row in rows)
+def _times(row: Row, other: Row, what: str) -> tuple[float, float, float]:
+    """Return how many times another's time one takes, and between which bounds that is with 95 % certainty.
+
+    The median of what each turn says, in which both met the same machine; its bounds are by rank.
+    """
+    mine, others = (row.puts_s, other.puts_s) if what == "put" else (row.gets_s, other.gets_s)
+    ratios = sorted(one / another for one, another in zip(mine, others, strict=True))
+    rank = max(0, math.floor((len(ratios) - 1.96 * math.sqrt(len(ratios))) / 2))
+    return median(ratios), ratios[rank], ratios[-1 - rank]
 
 
-def _seconds(row: Row, what: str) -> float:
-    return row.put_s if what == "put" else row.get_s
+def _told(times: tuple[float, float, float]) -> str:
+    return "{:.2f} ({:.2f} to {:.2f})".format(*times)
+
+
+def _turn(plane: Plane, size: str, turn: int) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield what a put and a get take by each road; another road is the first in each turn."""
+    value = np.random.default_rng(1).random(SIZES[size] // 8)
+    calls, written = _CALLS.get(size, 1), 0
+    peers = [peer for peer in plane.roads if value.nbytes <= _BYTES_ALONE_UP_TO or not peer.endswith(BYTES)]
+    first = turn % len(peers)
+    for peer in peers[first:] + peers[:first]:
+        yield peer, _timed(plane.roads[peer], value, f"{value.nbytes}-{turn}", calls)
+        written += value.nbytes * calls
+        if written >= _TIDY_BYTES:
+            plane.tidy()
+            written = 0
 
 
 def _timed(road: Road, value: Any, name: str, calls: int) -> tuple[float, float]:
@@ -155,7 +182,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
     )
     parser.add_argument("stores", nargs="*", choices=[*PLANES, []], help="which stores; all of them")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each store and size")
     return parser.parse_args(arguments)
 
 

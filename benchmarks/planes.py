@@ -1,18 +1,20 @@
 """The stores of `benchmarks.dataplane`, each with its peers on the same server.
 
-In: a folder. Out: for each store, what puts, gets and deletes a NumPy value: ours, pickled, signed, verified and
-un-pickled; the peers', pickled (protocol 5) and un-pickled; and their clients with the array's bytes alone.
+In: nothing. Out: for each store, what puts, gets and deletes a NumPy value: ours, pickled, signed, verified and
+un-pickled; the peers', pickled (protocol 5) and un-pickled; and their clients with the array's bytes alone. Must not
+leave a server or a file behind, though this process be killed.
 
-To add a store, write a context manager that yields its roads, and name it in `PLANES` at the end of this file.
+To add a store, write a context manager that yields a plane, and name it in `PLANES` at the end of this file.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +22,11 @@ import numpy as np
 from benchmarks.rawsocket import RawSocket, raw_socket
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
-from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.file import FileStore
 from graphlambda.store.s3 import S3Store
 from graphlambda.store.server import start
 from graphlambda.store.valkey import ValkeyStore, spec_of
+from graphlambda.store.watched import Watched
 from graphlambda.testing.s3_servers import BUCKET, REGION, S3Server, seaweed
 from graphlambda.testing.servers import valkey
 
@@ -55,54 +58,65 @@ class Road:
     delete: Callable[[str], object] = lambda _name: None
 
 
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The roads that lead to one server, or to one file system."""
+
+    roads: Mapping[str, Road]
+    tidy: Callable[[], object] = lambda: None
+    """Gives up the room of what was deleted."""
+
+
 @contextmanager
-def file(folder: Path) -> Iterator[Mapping[str, Road]]:
-    """Yield the file store where it lies by default, and obstore's in the same file system."""
+def file() -> Iterator[Plane]:
+    """Yield the file store in memory, where it lies by default, and obstore's in the same file system."""
     from obstore.store import LocalStore
 
-    root = default_root(folder) / ".benchmark"  # not a run's name
-    store, peer = FileStore(root / "ours"), LocalStore(root / "obstore", mkdir=True)
-    bare = Road(peer.put, lambda name: peer.get(name).bytes(), peer.delete)
-    yield {OURS: _ours(store), **_both("obstore", bare), MEMCPY: _memcpy()}
-    store.drop(_RUN)
-    for place in (root / "ours", root / "obstore", root):
-        place.rmdir()
+    folder = _new_folder()
+    with Watched(["sleep", "infinity"], folder, variables={"PATH": os.defpath}):
+        store, peer = FileStore(folder / "ours"), LocalStore(folder / "obstore", mkdir=True)
+        bare = Road(peer.put, lambda name: peer.get(name).bytes(), peer.delete)
+        yield Plane({OURS: _ours(store), **_both("obstore", bare), MEMCPY: _memcpy()})
 
 
 @contextmanager
-def valkey_unix(folder: Path) -> Iterator[Mapping[str, Road]]:
+def valkey_unix() -> Iterator[Plane]:
     """Yield the server that `store="valkey"` starts, redis-py, and a raw socket of the same kind."""
     import redis
 
-    with start(folder, _MOST_BYTES) as server, raw_socket(str(folder / "raw")) as raw:
+    with start(Path(gettempdir()), _MOST_BYTES) as server, raw_socket(str(server.folder / "raw")) as raw:
         client = redis.Redis(unix_socket_path=spec_of(server.url)["path"])
         yield _beside_redis_py(ValkeyStore(spec_of(server.url)), client, raw)
         client.close()
 
 
 @contextmanager
-def valkey_tcp(folder: Path) -> Iterator[Mapping[str, Road]]:
+def valkey_tcp() -> Iterator[Plane]:
     """Yield a server on loopback that asks for a password, redis-py, and a raw socket of the same kind."""
     import redis
 
-    with valkey(folder / "tcp") as url, raw_socket() as raw:
+    with valkey(_new_folder()) as url, raw_socket() as raw:
         client = redis.Redis.from_url(url)
         yield _beside_redis_py(ValkeyStore(spec_of(url)), client, raw)
         client.close()
 
 
 @contextmanager
-def s3(_folder: Path) -> Iterator[Mapping[str, Road]]:
+def s3() -> Iterator[Plane]:
     """Yield a SeaweedFS in memory, boto3, and obstore. All put a value only where there is none, as we must."""
-    place = _MEMORY if _MEMORY.is_dir() else None
-    with TemporaryDirectory(prefix="gl-", dir=place) as folder, seaweed(Path(folder)) as server:
+    with seaweed(_new_folder()) as server:
         store = S3Store(server.location(), lambda: server.keys)
-        yield {
+        roads = {
             OURS: _ours(store),
             **_both("boto3", _boto3(server)),
             **_both("obstore", _obstore(server)),
             MEMCPY: _memcpy(),
         }
+        yield Plane(roads, server.vacuum)
+
+
+def _new_folder() -> Path:
+    return Path(mkdtemp(prefix="gl-", dir=_MEMORY if _MEMORY.is_dir() else None))
 
 
 def _boto3(server: S3Server) -> Road:
@@ -147,11 +161,11 @@ def _obstore(server: S3Server) -> Road:
     return Road(put, lambda name: store.get(name).bytes(), store.delete)
 
 
-def _beside_redis_py(store: ValkeyStore, client: redis.Redis, raw: RawSocket) -> Mapping[str, Road]:
+def _beside_redis_py(store: ValkeyStore, client: redis.Redis, raw: RawSocket) -> Plane:
     client.config_set("proto-max-bulk-len", 1 << 30)  # or a pickled array of 512 MB is refused
     bare = Road(client.set, client.get, client.delete)
     floors = {RAW: Road(raw.put, raw.get), MEMCPY: _memcpy()}
-    return {OURS: _ours(store), **_both("redis-py + hiredis", bare), **floors}
+    return Plane({OURS: _ours(store), **_both("redis-py + hiredis", bare), **floors})
 
 
 def _both(peer: str, bare: Road) -> Mapping[str, Road]:
@@ -207,7 +221,7 @@ def _memcpy() -> Road:
     return Road(put, get)
 
 
-PLANES: Mapping[str, Callable[[Path], AbstractContextManager[Mapping[str, Road]]]] = {
+PLANES: Mapping[str, Callable[[], AbstractContextManager[Plane]]] = {
     "file": file,
     "valkey unix": valkey_unix,
     "valkey tcp": valkey_tcp,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COUNT = struct.Struct("<q")
-_MOST_BYTES = 1 << 29
 
 
 class RawSocket:
@@ -25,7 +24,7 @@ class RawSocket:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._memory = _ready()
+        self._memory = memoryview(b"")
 
     def put(self, _name: str, value: Any) -> None:
         """Send a value's bytes and wait until they are there."""
@@ -36,6 +35,7 @@ class RawSocket:
     def get(self, name: str) -> Any:
         """Be sent as many bytes as the name says."""
         size = int(name.partition("-")[0])
+        self._memory = _ready(self._memory, size)
         self._connection.sendall(_COUNT.pack(-size))
         _fill(self._connection, self._memory[:size])
         return self._memory[:size]
@@ -54,7 +54,7 @@ def raw_socket(path: str = "") -> Iterator[RawSocket]:
 
 def main(path: str = "") -> None:
     """Be the far end, for one connection."""
-    memory = _ready()
+    memory = memoryview(b"")
     listener = socket.socket(socket.AF_UNIX) if path else socket.socket()
     listener.bind(path or ("127.0.0.1", 0))
     listener.listen()
@@ -63,6 +63,7 @@ def main(path: str = "") -> None:
     with listener, connection:
         while len(head := connection.recv(_COUNT.size, socket.MSG_WAITALL)) == _COUNT.size:
             (size,) = _COUNT.unpack(head)
+            memory = _ready(memory, abs(size))
             if size < 0:
                 connection.sendall(memory[:-size])
             else:
@@ -80,9 +81,9 @@ def _near(address: Any) -> socket.socket:
     return connection
 
 
-def _ready() -> memoryview:
-    """Return memory whose pages are there."""
-    return memoryview(bytearray(b"." * _MOST_BYTES))
+def _ready(memory: memoryview, size: int) -> memoryview:
+    """Return memory for so many bytes, whose pages are there: the same from the first value of a size on."""
+    return memory if len(memory) >= size else memoryview(bytearray(b"." * size))
 
 
 def _fill(connection: socket.socket, memory: memoryview) -> None:
