@@ -14,9 +14,11 @@ import importlib.machinery
 import json
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,8 +115,11 @@ def read_installed(paths: Iterable[str] = ()) -> Installed:
 
 def module_of(path: str) -> str | None:
     """Return the dotted name of the module in a file, or None if it holds none."""
-    stem = next((path[: -len(suffix)] for suffix in _by_length() if path.endswith(suffix)), None)
-    if stem is None or not all(part.isidentifier() for part in stem.split("/")):
+    if not path.endswith(_SUFFIXES):
+        return None
+    suffix = ".py" if path.endswith(".py") else next(filter(path.endswith, _by_length()))
+    stem = path.removesuffix(suffix)
+    if not all(map(str.isidentifier, stem.split("/"))):
         return None
     return stem.removesuffix("/__init__").replace("/", ".")
 
@@ -156,10 +161,9 @@ def _index(folders: tuple[str, ...], infos: tuple[_Info, ...]) -> Installed:
         distribution = _read(*info)
         distributions.setdefault(distribution.name, distribution)
     modules: dict[str, list[str]] = {}
-    claims: dict[str, int] = {}
+    claims = Counter(chain.from_iterable(each.files for each in distributions.values()))
     for distribution in distributions.values():
         for path in distribution.files:
-            claims[path] = claims.get(path, 0) + 1
             if module := module_of(path):
                 modules.setdefault(module, []).append(distribution.name)
     return Installed(
@@ -181,8 +185,8 @@ def _namespaces(modules: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return found
 
 
-def _sorted(found: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(sorted(set(names))) for key, names in found.items()}
+def _sorted(found: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(sorted({*names})) if len(names) > 1 else tuple(names) for key, names in found.items()}
 
 
 @lru_cache(maxsize=4096)
