@@ -64,16 +64,22 @@ def access_of(cloud: AwsCloud) -> Access:
     Raises:
         ConfigError: it has no credentials.
     """
-    from botocore.httpsession import ProxyConfiguration, get_cert_path  # noqa: PLC0415  (as boto3: when needed)
+    from botocore.httpsession import ProxyConfiguration  # noqa: PLC0415  (as boto3: when needed)
     from botocore.utils import get_environ_proxies  # noqa: PLC0415
 
     meta = cloud.client.meta
     proxies = get_environ_proxies(meta.endpoint_url) if meta.config.proxies is None else meta.config.proxies
-    bundle = cloud.session().get_config_variable("ca_bundle") or get_cert_path(True)
     return Access(
         url=meta.endpoint_url,
         region=meta.region_name,
         keys=Keys(lambda: cloud.session().get_credentials()),
         proxy=ProxyConfiguration(proxies).proxy_url_for(meta.endpoint_url),
-        tls=ssl.create_default_context(cafile=bundle) if meta.endpoint_url.startswith("https:") else None,
+        tls=_trust(cloud) if meta.endpoint_url.startswith("https:") else None,
     )
+
+
+def _trust(cloud: AwsCloud) -> ssl.SSLContext:
+    from botocore.httpsession import get_cert_path  # noqa: PLC0415  (as boto3: when needed)
+
+    bundle = cloud.session().get_config_variable("ca_bundle") or get_cert_path(True)
+    return ssl.create_default_context(cafile=bundle)

@@ -24,6 +24,7 @@ from graphlambda.config import AWS, Config
 from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
 from graphlambda.local import LocalLambda, LocalSettings, gate, start
 from graphlambda.local.settings import credential_paths
+from graphlambda.packager import read_installed
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import HttpInvoker
 from graphlambda.scheduler.memory import free_bytes
@@ -151,7 +152,8 @@ def _opened(config: Config) -> Session:
 def _at_home(config: Config, found: Opened, root: bytes) -> Session:
     concurrency = config.concurrency or os.cpu_count() or 1
     visible = tuple(sorted(set(_always_visible(config, found))))
-    threading.Thread(target=import_module, args=("graphlambda.deployer.aws",)).start()  # boto3, while we wait
+    meanwhile = threading.Thread(target=_foreseen)
+    meanwhile.start()
     local = start(
         LocalSettings(
             state=config.cache_dir / "local",
@@ -165,7 +167,14 @@ def _at_home(config: Config, found: Opened, root: bytes) -> Session:
         )
     )
     atexit.register(local.close)
+    meanwhile.join()
     return _session(config, found, root, local.endpoint, local.credentials, concurrency, local)
+
+
+def _foreseen() -> None:
+    """Have ready what every first run needs, while the local Lambda starts."""
+    import_module("graphlambda.deployer.aws")  # boto3
+    read_installed()
 
 
 def _environments(concurrency: int) -> int:

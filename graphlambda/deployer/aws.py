@@ -53,16 +53,12 @@ def aws_cloud(region: str) -> AwsCloud:
 
 def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
     """Return what answers at `endpoint`, unpaced; neither the user's AWS identity nor a proxy is used."""
-
-    def session() -> Any:
-        core = get_session()
-        core.set_credentials(access_key, secret_key)
-        return core
-
-    client = boto3.session.Session(botocore_session=session()).client(
+    core = get_session()
+    core.set_credentials(access_key, secret_key)
+    client = boto3.session.Session(botocore_session=core).client(
         "lambda", region_name=region, endpoint_url=endpoint, config=_config(proxies={})
     )
-    return AwsCloud(client, endpoint=endpoint, pace=_at_once, session=session)
+    return AwsCloud(client, endpoint=endpoint, pace=_at_once, session=lambda: core)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ class AwsCloud:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     session: Callable[[], Any] = get_session
-    """Makes a botocore session as the client's: Invoke, which boto3 does not call, takes what it finds."""
+    """Gives a botocore session as the client's: Invoke, which boto3 does not call, takes what it finds."""
 
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
         """Return what there is; one GetFunction a function, one ListLayerVersions a layer."""
