@@ -28,6 +28,7 @@ class Keys:
             ConfigError: there are none.
         """
         self._find = find
+        self._latest: Credentials | None = None
         self._found = find()
         if self._found is None:
             raise ConfigError(
@@ -35,9 +36,23 @@ class Keys:
             )
 
     def __call__(self) -> Credentials:
-        """Return them; botocore makes those anew that are about to expire and can be made."""
-        frozen = self._found.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        """Return them; botocore makes those anew that are about to expire. Where it cannot, the service says so of the old.
+
+        Raises:
+            ConfigError: it cannot, and there are no old ones.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (as boto3: when needed)
+
+        try:
+            frozen = self._found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            if self._latest is None:
+                raise ConfigError(
+                    f"the AWS credentials cannot be had: {error}. Try `aws sso login`"
+                ) from error
+            return self._latest
+        self._latest = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        return self._latest
 
     def renew(self) -> None:
         """Look for them once more: somebody may have logged in again meanwhile."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from graphlambda.api.surroundings import Identity, aws_identity, variables_of
 from graphlambda.config import LOCAL_ROLE
 from graphlambda.errors import ConfigError
+from graphlambda.runtime.faults import ValueStoreError
 from graphlambda.runtime.identity import Keys
 from graphlambda.store import Location, S3Store
 from graphlambda.store.s3_folders import S3Folders
@@ -84,7 +85,7 @@ def _access(url: str, region: str, role: str) -> Access:
         endpoint=_endpoint(client.meta.endpoint_url, region),
         owner="" if role == LOCAL_ROLE else role.split(":")[4],
     )
-    return Access(location, _keys(core, url), core.get_config_variable("ca_bundle"))
+    return Access(location, keys_of(core, url), core.get_config_variable("ca_bundle"))
 
 
 def _endpoint(url: str, region: str) -> str:
@@ -94,14 +95,25 @@ def _endpoint(url: str, region: str) -> str:
     return "" if host in ours else url.rstrip("/")
 
 
-def _keys(core: Any, url: str) -> Callable[[], Keys]:
-    """Return what gives the session's keys, renewed by botocore when they are about to expire."""
+def keys_of(core: Any, url: str) -> Callable[[], Keys]:
+    """Return what gives the keys of a botocore session, renewed by it when they are about to expire.
+
+    Raises:
+        ConfigError: there are none. What is returned raises `ValueStoreError` where they cannot be renewed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (for who uses S3)
+
     found = core.get_credentials()
     if found is None:
         raise ConfigError(f"store={url}: no AWS credentials are found; set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 
     def keys() -> Keys:
-        frozen = found.get_frozen_credentials()
+        try:
+            frozen = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise ValueStoreError(
+                f"the AWS credentials for {url} cannot be renewed: {error}. Try `aws sso login`"
+            ) from error
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
     return keys

@@ -125,7 +125,9 @@ def session_of(config: Config) -> Session:
         config.concurrency,
     )
     with _guard:
-        if key not in _sessions or _is_dead(_sessions[key]):
+        if key in _sessions and _is_dead(_sessions[key]):
+            _end(_sessions.pop(key))
+        if key not in _sessions:
             _sessions[key] = _opened(config)
         return replace(_sessions[key], config=config)
 
@@ -214,6 +216,14 @@ def _is_dead(session: Session) -> bool:
         return session.local is not None and session.local.describe() is None
     except LocalLambdaError:
         return True
+
+
+def _end(session: Session) -> None:
+    """End what a session has left of which a part has died."""
+    if session.local is not None:
+        session.local.close()
+    if session.opened.server is not None:
+        session.opened.server.close()
 
 
 def _refuse_paths(paths: Iterable[str]) -> None:

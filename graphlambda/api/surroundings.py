@@ -53,9 +53,9 @@ class Surroundings:
         """Let functions see `paths`, and be the client's AWS identity if the program needs it."""
         needed = self._always or needs_identity(program)
         with self._guard:
-            self._needing += needed
             self._show(frozenset(paths))
             self._identify_as(needed=needed)
+            self._needing += needed
         try:
             yield
         finally:

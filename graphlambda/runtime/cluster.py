@@ -26,7 +26,9 @@ ROUNDS = 16
 """How often a command is sent while the cluster changes."""
 
 PAUSE_S = 0.1
-"""Before a command is sent again that the cluster cannot carry out just now."""
+"""Before commands are sent again that the cluster cannot carry out just now."""
+
+_BUSY = ("TRYAGAIN", "CLUSTERDOWN")
 
 
 class Cluster:
@@ -75,9 +77,11 @@ class Cluster:
                         other := self._elsewhere(answer, holder, batch[number])
                     ):
                         again[number] = other
-            left = again
-            if not left:
+            if not again:
                 break
+            if any(str(replies[number]).startswith(_BUSY) for number in again):
+                time.sleep(PAUSE_S)  # once for all of them
+            left = again
         return replies
 
     def _ask(self, holder: Holder, asked: Sequence[tuple[Command, memoryview | None]]) -> list[Reply]:
@@ -102,8 +106,7 @@ class Cluster:
             return self._holder(command)
         if code == "ASK":
             return self._server(rest[1], holder[0]), True
-        if code in {"TRYAGAIN", "CLUSTERDOWN"}:
-            time.sleep(PAUSE_S)
+        if code in _BUSY:
             return holder
         return None
 

@@ -164,9 +164,9 @@ def _mapped(descriptor: int, size: int) -> memoryview:
 def _filled(descriptor: int, size: int) -> memoryview:
     memory = allocate(size)
     at = 0
-    while at < len(memory):  # a file is never changed, so it ends where it said
-        at += os.readv(descriptor, [memory[at:]])
-    return memory
+    while at < len(memory) and (count := os.readv(descriptor, [memory[at:]])):
+        at += count
+    return memory[:at]  # of a file that somebody cut short, what is there: its signature does not verify
 
 
 def _fault(verb: str, run: str, name: str, error: OSError) -> ValueStoreError:

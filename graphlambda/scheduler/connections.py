@@ -107,7 +107,11 @@ class Connections:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 connection = await self._connected()
                 if self._proxy and self._tls:
-                    await self._through(connection)
+                    try:
+                        await self._through(connection)
+                    except BaseException:
+                        connection.drop()
+                        raise
         except OSError as error:  # TimeoutError and ssl.SSLError are OSErrors
             raise ConnectionRefusedError(
                 f"{self._url.scheme}://{self._url.netloc}: {error or type(error).__name__}"
@@ -155,7 +159,6 @@ class Connections:
             head("CONNECT", server, server, _authorization(self._proxy)), is_bare=True
         )
         if answer.status // 100 != 2:
-            connection.drop()
             raise ConnectionRefusedError(f"the proxy {self._proxy.hostname} answered {answer.status}")
         await connection.encrypt(self._tls, self._url.hostname or "")
 

@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from graphlambda.errors import RunCancelledError, RunHeldError, RunLostError, StoreError
@@ -24,7 +25,7 @@ from graphlambda.errors import RunCancelledError, RunHeldError, RunLostError, St
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphlambda.store.folders import Folder
+    from graphlambda.store.folders import Folder, Found
 
 LEASE = "lease"
 """The object's name."""
@@ -102,7 +103,7 @@ class Lease:
 
 
 class Claim:
-    """A client's hold on a run. Used from one thread at a time."""
+    """A client's hold on a run; used from any thread."""
 
     def __init__(
         self, folder: Folder, lease: Lease, tag: str, clock: Callable[[], float], before_s: float
@@ -113,6 +114,7 @@ class Claim:
         self._lease = lease
         self._tag = tag
         self._clock = clock
+        self._changing = Lock()
 
     def renew(self) -> None:
         """Hold the run for another `CLAIM_S`.
@@ -134,11 +136,20 @@ class Claim:
         self._become(0.0)
 
     def _become(self, until_s: float) -> None:
-        lease = replace(self._lease, renewed_s=self._clock(), until_s=until_s)
-        tag = self.folder.replace(LEASE, lease.content(), self._tag)
-        if tag is None:
-            raise lost(self.folder)
-        self._lease, self._tag = lease, tag
+        with self._changing:
+            lease = replace(self._lease, renewed_s=self._clock(), until_s=until_s)
+            tag = self.folder.replace(LEASE, lease.content(), self._tag)
+            if tag is None and (found := self._found()):  # ours: the answer to a renewal before was lost
+                tag = self.folder.replace(LEASE, lease.content(), found.tag)
+            if tag is None:
+                raise lost(self.folder)
+            self._lease, self._tag = lease, tag
+
+    def _found(self) -> Found | None:
+        """Return the lease that lies in the folder, if it is this client's."""
+        found = self.folder.read(LEASE)
+        mine = found is not None and Lease.of(found.content, self.folder.run).owner == self._lease.owner
+        return found if mine else None
 
 
 def take(folder: Folder, owner: Owner, clock: Callable[[], float] = time.time) -> Claim:
@@ -186,9 +197,12 @@ def refuse_cancelled(folder: Folder) -> None:
 
 
 def lost(folder: Folder) -> RunLostError:
-    """Return the error of a client whose run was taken: it says by whom."""
-    found = folder.read(LEASE)
-    by = "deleted" if found is None else f"taken by {Lease.of(found.content, folder.run).owner}"
+    """Return the error of a client whose run was taken: it says by whom, if that can be read."""
+    try:
+        found = folder.read(LEASE)
+        by = "deleted" if found is None else f"taken by {Lease.of(found.content, folder.run).owner}"
+    except StoreError:
+        by = "taken by another client"
     return RunLostError(f"run {folder.run} was {by}: this client stopped, and touched nothing of it since")
 
 

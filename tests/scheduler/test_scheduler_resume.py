@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,8 +41,9 @@ from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.state import RunState
 from graphlambda.scheduler.values import Place, Values
 from graphlambda.store.claims import LEASE, Lease, take, this_client
+from graphlambda.store.claims import lost as lost_run
 from graphlambda.store.file import FileStore
-from graphlambda.store.folders import DiskFolders, Folder
+from graphlambda.store.folders import DiskFolder, DiskFolders, Folder
 from graphlambda.testing.clock import FakeClock
 from graphlambda.testing.programs import program_of, programs
 from graphlambda.testing.virtual import LoopClock, run_virtually
@@ -259,6 +262,49 @@ def test_a_claim_that_was_taken_is_lost_at_its_next_renewal(folder: Folder) -> N
         first.renew()
     with pytest.raises(RunLostError):
         first.confirm()
+
+
+def test_a_renewal_whose_answer_was_lost_does_not_cost_the_run(folder: Folder) -> None:
+    clock = Moment()
+    claim = take(folder, this_client(), clock)
+    found = folder.read(LEASE)
+    assert found is not None
+    held = Lease.of(found.content, folder.run)
+    renewed = Lease(held.owner, held.renewed_s + 3.0, held.until_s + 3.0)
+    assert folder.replace(LEASE, renewed.content(), found.tag)
+    claim.renew()
+    claim.release()
+
+
+class Pausing(DiskFolder):
+    """A folder whose first change waits for another thread to want one, too."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, RUN, 5.0)
+        self.changing, self.going_on = threading.Event(), threading.Event()
+
+    def replace(self, name: str, content: bytes, tag: str) -> str | None:
+        if not self.changing.is_set():
+            self.changing.set()
+            self.going_on.wait(0.2)
+        return super().replace(name, content, tag)
+
+
+def test_a_claim_that_is_confirmed_while_it_is_renewed_is_not_lost(tmp_path: Path) -> None:
+    folder, clock = Pausing(tmp_path), Moment()
+    folder.begin()
+    claim = take(folder, this_client(), clock)
+    clock.now_s += 6.0
+    with ThreadPoolExecutor(1) as other:
+        renewing = other.submit(claim.renew)
+        folder.changing.wait()
+        claim.confirm()
+        renewing.result()
+
+
+def test_a_run_that_was_taken_is_lost_though_nobody_can_read_by_whom(folder: Folder) -> None:
+    folder.create(LEASE, [b"no lease"])
+    assert str(lost_run(folder)).startswith("run r1 was taken by another client")
 
 
 def test_a_claim_that_nobody_took_goes_on_however_late(folder: Folder) -> None:

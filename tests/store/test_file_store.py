@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from graphlambda.errors import StoreError
+from graphlambda.runtime.faults import FrameError
+from graphlambda.runtime.files import FileClient
 from graphlambda.runtime.frame import decode, encode_parts, load, verify
 from graphlambda.store import FileStore, Store, default_root
 from graphlambda.testing.stores import CountingStore, DelayStore, FaultyStore, StoreTests
@@ -32,6 +34,15 @@ def test_the_room_is_what_the_file_system_has_left(tmp_path: Path) -> None:
     room_bytes = FileStore(tmp_path / "values").room_bytes()
     assert room_bytes is not None
     assert 0 < room_bytes < shutil.disk_usage(tmp_path).total
+
+
+def test_a_file_that_holds_less_than_it_says_is_damaged_and_not_waited_for() -> None:
+    cut_short = FileClient("/sys").read(
+        "kernel", "uevent_seqnum"
+    )  # the kernel says 4,096 bytes of any of its files
+    assert 0 < len(cut_short) < 4096
+    with pytest.raises(FrameError):
+        verify(cut_short, key=KEY, context=b"run/v-1")
 
 
 class TestWrappedStores:

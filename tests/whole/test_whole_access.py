@@ -6,12 +6,16 @@ import ssl
 from pathlib import Path
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import UnauthorizedSSOTokenError
 from botocore.httpsession import get_cert_path
 
 from graphlambda.api.access import Keys, access_of
+from graphlambda.api.buckets import keys_of
 from graphlambda.deployer.aws import aws_cloud, endpoint_cloud
-from graphlambda.errors import ConfigError
+from graphlambda.errors import ConfigError, StoreError
 from graphlambda.scheduler.http import Credentials
+from graphlambda.store import Location, S3Store
 
 REGION = "eu-central-1"
 
@@ -71,6 +75,35 @@ def test_who_logs_in_again_is_found_when_credentials_are_renewed(account: Path) 
     assert keys() == Credentials("AKONE", "s", "t")
     keys.renew()
     assert keys() == Credentials("AKTWO", "s", "t")
+
+
+class Ending:
+    """Credentials of botocore's, or a session that has them; they can be had once, and not renewed."""
+
+    def __init__(self, *left: str) -> None:
+        self._left = list(left)
+
+    def get_credentials(self) -> Ending:
+        return self
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        if not self._left:
+            raise UnauthorizedSSOTokenError
+        return ReadOnlyCredentials(self._left.pop(), "s", "t")
+
+
+def test_where_credentials_cannot_be_renewed_lambda_is_asked_with_the_old_ones_and_says_so() -> None:
+    keys = Keys(lambda: Ending("AKONE"))
+    assert [keys(), keys()] == [Credentials("AKONE", "s", "t")] * 2
+    with pytest.raises(ConfigError, match="aws sso login"):
+        Keys(Ending)()
+
+
+def test_where_credentials_cannot_be_renewed_the_store_fails_and_says_why() -> None:
+    location = Location(bucket="b", region=REGION, endpoint="http://127.0.0.1:9")
+    store = S3Store(location, keys_of(Ending(), "s3://b"))
+    with pytest.raises(StoreError, match=r"for s3://b cannot be renewed.*aws sso login"):
+        store.get("run", "v-1")
 
 
 def test_without_credentials_the_error_says_how_to_get_some() -> None:

@@ -13,6 +13,7 @@ from dask import delayed
 import graphlambda
 from graphlambda.api.surroundings import Identity, Surroundings
 from graphlambda.compiler import compile_collections
+from graphlambda.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +66,25 @@ def test_an_identity_is_there_while_a_run_needs_it_and_asked_for_once() -> None:
         pass
     with surroundings.given(other, ()):
         pass
+    assert local.told == [{"AWS_SESSION_TOKEN": "t"}, {}]
+
+
+def test_a_run_that_found_no_identity_does_not_keep_that_of_later_ones() -> None:
+    local = Noted()
+    found: list[Identity | StoreError] = [StoreError("no session"), identified()]
+
+    def identify() -> Identity:
+        given = found.pop(0)
+        if isinstance(given, StoreError):
+            raise given
+        return given
+
+    surroundings = Surroundings(local, identify)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="no session"), surroundings.given(with_aws(), ()):
+        pass
+    for program in (with_aws(), plain()):
+        with surroundings.given(program, ()):
+            pass
     assert local.told == [{"AWS_SESSION_TOKEN": "t"}, {}]
 
 
