@@ -242,3 +242,7 @@ class NoSuchRunError(RunError):
 
 class ResumeWarning(UserWarning):
     """A run goes on, but could not be resumed if its client died now."""
+
+
+class LeftoverWarning(UserWarning):
+    """Values of a run that has ended are still in the store, and nobody could delete them."""

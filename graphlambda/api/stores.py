@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphlambda.config import FILE, VALKEY, Config, tiers
+from graphlambda.errors import StoreError
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.store.file import FileStore, default_root
 from graphlambda.store.guests import invited
@@ -104,7 +105,13 @@ def _hot(name: str, config: Config) -> Opened:
 
 
 def _at(url: str) -> Opened:
-    spec = spec_of(url)
+    try:
+        spec = spec_of(url)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}. Nothing ran: a run begins, and renews its lease, from here. Where functions alone reach that server, "
+            "run the client beside them or through a tunnel, or let values lie in a bucket (store='s3://…')"
+        ) from error
     guest = invited(spec)
     if guest is not None:
         atexit.register(guest.leave)

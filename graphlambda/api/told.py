@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphlambda.scheduler.events import Event, InvocationStarted, TasksDone
+from graphlambda.scheduler.events import Event, InvocationStarted, TasksDone, TasksRecalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,9 @@ def progress_of(told: Callable[[str, tuple[int, ...]], None]) -> Callable[[Event
         if isinstance(event, InvocationStarted):
             told("running", event.tasks)
         elif isinstance(event, TasksDone):
+            told("done", event.tasks)
+        elif isinstance(event, TasksRecalled):
+            told("running", event.tasks)
             told("done", event.tasks)
 
     return listen

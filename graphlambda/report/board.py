@@ -15,6 +15,7 @@ from graphlambda.scheduler.events import (
     InvocationStarted,
     RunStarted,
     TasksDone,
+    TasksRecalled,
     TaskUndone,
 )
 
@@ -84,7 +85,7 @@ class Board:
 
     def _add(self, event: Event) -> None:
         match event:
-            case TasksDone():
+            case TasksDone() | TasksRecalled():
                 self._done[event.operation] += len(event.tasks)
             case InvocationStarted():
                 self._in_flight += 1

@@ -20,6 +20,7 @@ from graphlambda.scheduler.events import (
     StoreOverfull,
     TaskRetried,
     TasksDone,
+    TasksRecalled,
     TaskUndone,
 )
 from graphlambda.scheduler.outcomes import Kind
@@ -51,7 +52,7 @@ class Summary:
 
     tasks: int
     tasks_done: int
-    """Equal to `tasks`, unless the run failed or is still going on."""
+    """Equal to `tasks`, unless the run failed or is still going on; what an earlier client committed is among them."""
 
     operations: int
     functions_made: int
@@ -125,6 +126,8 @@ class Tally:
                 self._done += len(event.tasks)
                 stored = (not inline for inline in event.inline)
                 self._stored_bytes += sum(compress(event.value_bytes, stored))
+            case TasksRecalled():
+                self._done += len(event.tasks)
             case InvocationStarted():
                 self._request_bytes += event.request_bytes
             case InvocationEnded():

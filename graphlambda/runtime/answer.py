@@ -52,8 +52,12 @@ def answer(
 
     Raises:
         FrameError: the batch is damaged, or belongs to another run.
-        ValueStoreError: the batch cannot be read.
+        ValueStoreError: the batch cannot be read, or the store of a run that is to be dropped is out of reach.
     """
+    if "drop" in request:
+        from .janitor import dropped  # noqa: PLC0415  (one request in thousands)
+
+        return dropped(request["drop"], clients)
     invocation = Invocation(request, environment, clients)
     with environment.capture:
         invocation.run()

@@ -8,6 +8,7 @@ Keys of a run, none with a hash tag, so that a cluster spreads them::
     gl:<run>:<name>                 a value: 64 bytes of head, then the frame, or nothing where it is in chunks
     gl:<run>:<name>:<token>:<n>     its chunks, of one writer; whoever sets the head first wins
     gl:<run>:.names                 a set: the names, and `<name>:<token>:<chunks>`, for whoever drops the run
+    gl:.runs                        a set: the runs
 
 A writer enters itself into `.names`, writes, then looks at the lease. Who drops a run deletes the lease first, then what
 `.names` holds: so of a late writer and a drop, one of the two deletes the value.
@@ -19,6 +20,7 @@ import atexit
 import os
 import struct
 from functools import lru_cache
+from time import monotonic
 
 from .faults import LostValueError, ValueStoreError
 from .files import checked
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from .frame import Buffer
     from .resp import Command, Reply, Sinks
 
+RUNS = b"gl:.runs"
+"""A set: the runs that are there."""
+
 TTL_S = 3600
 """How long a key lives that nobody renews: a client renews its runs' keys well before."""
 
@@ -48,6 +53,9 @@ _HEAD = struct.Struct(
 )  # magic, chunks, bytes of the frame, token; 64 bytes, so that frames stay aligned
 _MAGIC = b"GLV1"
 _TTL = str(TTL_S).encode()
+
+_AT_ONCE = 1000
+"""How many names of a run are dropped in one step."""
 
 _NO_TOKEN = bytes(16)
 _NOTHING = (0, 0, _NO_TOKEN)
@@ -168,6 +176,25 @@ class ValkeyClient:
             leaving = (b"SREM", names_key(run), *entries)
             self._run("delete", run, "", [(b"UNLINK", key) for key in doomed], [leaving])
 
+    def drop(self, run: str, until_s: float = float("inf")) -> int:
+        """Delete a run's lease, so that nobody writes to it any more, then its values; return how many names are left.
+
+        It stops between two steps when `monotonic()` is `until_s`. Doing it again goes on with what is left.
+
+        Raises:
+            ValueStoreError: the server is out of reach.
+        """
+        names = names_key(run)
+        self._run("drop", run, "", [(b"DEL", lease_key(run))])
+        left = self._count(run, names)
+        while left and monotonic() < until_s:
+            (entries,) = self._run("drop", run, "", [(b"SPOP", names, b"%d" % _AT_ONCE)])
+            self.remove(run, list(map(bytes, entries)))  # those expire where this process dies before that
+            left = self._count(run, names)
+        if not left:
+            self._run("drop", run, "", [(b"SREM", RUNS, run.encode())])
+        return left
+
     def ended(self, run: str) -> str:
         """Return why a run does not go on: cancelled, dropped, or its client is lost; empty while it does."""
         key = lease_key(run)
@@ -178,6 +205,10 @@ class ValkeyClient:
         if word is None or left_ms < 0:
             return DROPPED
         return CANCELLED if word == CANCELLED.encode() else CLIENT_LOST if age_s(left_ms) > LEASE_S else ""
+
+    def _count(self, run: str, names: bytes) -> int:
+        (count,) = self._run("drop", run, "", [(b"SCARD", names)])
+        return int(count)
 
     def _take_back(self, run: str, name: str, token: bytes, chunks: int) -> None:
         """Delete what one writer wrote, if that can be done; else it expires."""

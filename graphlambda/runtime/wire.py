@@ -64,6 +64,11 @@ output, too. From the 17th error of a reply on, they come without frame and fram
 read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError` or
 `LostValueError`.
 
+A request to drop a run, which any function takes (see `janitor`), and its reply::
+
+    {"v": 2, "drop": {"run": "5f0c…", "store": {"kind": "valkey", …}, "seconds": 10.0}}
+    {"v": 2, "left": 0}                    # names that were not reached in that time
+
 Each frame is signed for `context(run, name)`, where name is `v-<value>` for a value (inline or stored),
 `s-<id>` for settings and `e-<task>` for an exception; those that only one operation is sent, for
 `context(run, name, operation)`: `c-<id>` for constants, `b-<n>` for a stored batch, `batch` for one in the request.

@@ -70,6 +70,15 @@ class TasksDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TasksRecalled:
+    """Tasks of one operation were committed by an earlier client of the run, and do not run again."""
+
+    at_s: float
+    operation: str
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutput:
     """What a task printed, warned of or logged; bounded."""
 
@@ -140,6 +149,7 @@ Event: TypeAlias = (
     | InvocationStarted
     | InvocationEnded
     | TasksDone
+    | TasksRecalled
     | TaskOutput
     | TaskRetried
     | TaskUndone

@@ -10,7 +10,7 @@ that are to stay there. What another client needs to go on with it is the keeper
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from random import Random
@@ -28,9 +28,9 @@ from graphlambda.errors import (
     RunLostError,
     StoreError,
 )
-from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.execution import Execution
+from graphlambda.scheduler.janitor import empty
 from graphlambda.scheduler.keeper import End, Keeper
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.listeners import Listeners
@@ -187,7 +187,7 @@ async def _lived(
         return outputs
     finally:
         await tools.values.close()
-        await asyncio.shield(asyncio.gather(_left(place, lease, end), keeper.end(end)))
+        await asyncio.shield(asyncio.gather(_left(tools, functions, lease, end), keeper.end(end)))
 
 
 async def _begun(
@@ -198,6 +198,7 @@ async def _begun(
     refuse_foreign(program, place.store)
     state = RunState(program, await asyncio.to_thread(ranks, program.edges))
     past = await keeper.recall(partial(replay, state=state, values=values))
+    tools.teller.recalled(past.done)
     batches = keeper.segments * BATCHES_A_SEGMENT
     requests = Requests(program, state, place, values, settings, keep=keep, batches=batches)
     await place.call(partial(place.store.touch, place.run), "beginning the run")
@@ -238,16 +239,8 @@ async def _until(deadline_s: float | None) -> AsyncIterator[None]:
         raise
 
 
-async def _left(place: Place, lease: Renewing, end: End) -> None:
-    """Leave in the store what a run may leave; what functions still run of it stops between two tasks.
-
-    A store that is down must not hide how the run ended: the lease runs out.
-    """
+async def _left(tools: Tools, functions: Mapping[str, str], lease: Renewing, end: End) -> None:
+    """Leave in the store what a run may leave; what functions still run of it stops between two tasks."""
     await lease.end()
     if end not in {End.KEPT, End.LOST}:
-        with suppress(StoreError):
-            await in_thread(
-                partial(place.store.end, place.run, cancel=end is not End.DONE),
-                timeout_s=place.limits.store_timeout_s,
-                what="dropping the run",
-            )
+        await empty(tools, sorted(set(functions.values())), cancel=end is not End.DONE)

@@ -30,6 +30,9 @@ class Past:
     raised: dict[int, int] = field(default_factory=dict)
     """By task, how often it raised."""
 
+    done: list[int] = field(default_factory=list)
+    """Tasks that are committed."""
+
     started: set[int] = field(default_factory=set)
     """Tasks that may not run twice, and may have run; those that are done are not among them."""
 
@@ -58,7 +61,8 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
                 past.functions[operation] = function
     for task in started:
         state.give_back(task)  # what is done stays done
-    past.started = {task for task in past.started if state.state(task) != TaskState.DONE}
+    past.done = [task for task in sorted(started) if state.state(task) == TaskState.DONE]
+    past.started.difference_update(past.done)
     return past
 
 

@@ -6,7 +6,7 @@ In: what the execution does. Out: events, if anybody listens. Must not keep anyt
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from graphlambda.scheduler.events import (
     TaskOutput,
     TaskRetried,
     TasksDone,
+    TasksRecalled,
     TaskUndone,
     ValuesReleased,
 )
@@ -136,6 +137,14 @@ class Teller:
                     peak_mb=answered.peak_mb,
                 )
             )
+
+    def recalled(self, tasks: Iterable[int]) -> None:
+        """Tell what an earlier client has committed."""
+        operations: defaultdict[str, list[int]] = defaultdict(list)
+        for task in tasks:
+            operations[self._operation(int(self._program.table_of[task]))].append(task)
+        for operation, of_it in operations.items():
+            self._listeners(TasksRecalled(at_s=self._clock.time(), operation=operation, tasks=tuple(of_it)))
 
     def released(self, values: Sequence[int]) -> None:
         """Tell which values are let go."""

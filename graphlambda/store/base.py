@@ -85,6 +85,13 @@ class Store(ABC):
     def drop(self, run: str) -> None:
         """Delete a run with all its values and its lease; a run that is not there is passed over."""
 
+    def janitor_spec(self) -> dict[str, Any] | None:
+        """Return what a function is told that drops a run where the client cannot; None where it reaches no more than we.
+
+        What such a function leaves, too, expires `runtime.valkey.TTL_S` after its last renewal.
+        """
+        return None
+
     def end(self, run: str, *, cancel: bool) -> None:
         """Drop a run; `cancel` stops functions first: dropping what is much takes a while, in which nothing should be made."""
         if cancel:

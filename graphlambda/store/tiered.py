@@ -99,6 +99,10 @@ class TieredStore(Store):
         finally:
             self._cold.drop(run)
 
+    def janitor_spec(self) -> dict[str, Any] | None:
+        """Return the hot store's: whatever is cold is in everybody's reach."""
+        return self._hot.janitor_spec()
+
     def runs(self) -> dict[str, float]:
         """Return the runs of both stores; where they differ, as old as the one that was renewed later."""
         hot, cold = self._hot.runs(), self._cold.runs()

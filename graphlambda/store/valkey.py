@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from graphlambda.errors import ConfigError, StoreError
 from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
-from graphlambda.runtime.valkey import TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
+from graphlambda.runtime.valkey import RUNS, TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
 from graphlambda.runtime.values import CANCELLED, LEASE_S
 from graphlambda.store.base import ClientStore, translated
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from graphlambda.runtime.resp import Command, Reply
 
-_RUNS = b"gl:.runs"
 _TTL = str(TTL_S).encode()
 _RENEWED_EVERY_S = TTL_S / 4
 _STALE_MS = str(int(1000 * (TTL_S - LEASE_S - 1))).encode()
@@ -72,8 +71,8 @@ class ValkeyStore(ClientStore):
             (b"SET", lease, b"go", b"NX", b"EX", _TTL),
             (b"EXPIRE", lease, _TTL),
             (b"EXPIRE", names_key(run), _TTL),
-            (b"SADD", _RUNS, run.encode()),
-            (b"EXPIRE", _RUNS, _TTL),
+            (b"SADD", RUNS, run.encode()),
+            (b"EXPIRE", RUNS, _TTL),
         ]
         self._run(began)
         now_s = self._clock()
@@ -110,26 +109,22 @@ class ValkeyStore(ClientStore):
     def drop(self, run: str) -> None:
         """Delete the run's lease, so that nobody writes to it any more, then its values."""
         self._renewed_s.pop(run, None)
-        self._run([(b"DEL", lease_key(run))])
         with translated():
-            while entries := self._taken(run):
-                self._client.remove(run, entries)
-        self._run([(b"SREM", _RUNS, run.encode())])
+            self._client.drop(run)
+
+    def janitor_spec(self) -> dict[str, Any]:
+        """Return what functions are told of the server: they may be nearer to it."""
+        return self._told
 
     def runs(self) -> dict[str, float]:
         """Return the age of each run's lease; a run whose lease expired is there no longer."""
-        (members,) = self._run([(b"SMEMBERS", _RUNS)])
+        (members,) = self._run([(b"SMEMBERS", RUNS)])
         names = sorted(bytes(member).decode() for member in members)
         left_ms = self._run([(b"PTTL", lease_key(name)) for name in names])
         ages = {name: age_s(ms) for name, ms in zip(names, left_ms, strict=True) if ms >= 0}
         if gone := [name.encode() for name in names if name not in ages]:
-            self._run([(b"SREM", _RUNS, *gone)])
+            self._run([(b"SREM", RUNS, *gone)])
         return ages
-
-    def _taken(self, run: str) -> list[bytes]:
-        """Take some entries out of the run's names; they expire where this process dies before it deletes them."""
-        (entries,) = self._run([(b"SPOP", names_key(run), str(_AT_ONCE).encode())])
-        return list(map(bytes, entries))
 
     def _entries(self, run: str) -> Iterator[list[bytes]]:
         cursor = b"0"

@@ -82,7 +82,7 @@ class InProcessInvoker:
         try:
             await asyncio.sleep(0)
             request = json.loads(payload)
-            body = answer(request, self._environment(function, request["operation"]))
+            body = answer(request, self._environment(function, request.get("operation", "")))
             return reply(json.dumps(body).encode())
         finally:
             self._in_flight -= 1

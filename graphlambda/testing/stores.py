@@ -229,6 +229,10 @@ class Passing(Store):
         self._before("drop")
         self._store.drop(run)
 
+    def janitor_spec(self) -> dict[str, Any] | None:
+        """Return the store's."""
+        return self._store.janitor_spec()
+
     def room_bytes(self) -> int | None:
         """Return what could still be stored."""
         self._before("room_bytes")

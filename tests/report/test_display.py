@@ -12,7 +12,13 @@ from rich.console import Console, RenderableType
 
 from graphlambda.report.board import Board, Counts, Row
 from graphlambda.report.display import MOST_ROWS, Display, TerminalPainter, painter_for, picture_of
-from graphlambda.scheduler.events import InvocationEnded, InvocationStarted, RunStarted, TasksDone
+from graphlambda.scheduler.events import (
+    InvocationEnded,
+    InvocationStarted,
+    RunStarted,
+    TasksDone,
+    TasksRecalled,
+)
 
 START = RunStarted(
     run="r",
@@ -99,6 +105,13 @@ def test_more_operations_than_a_screen_holds_show_what_is_left_to_do() -> None:
     assert len(lines) == MOST_ROWS + 1
     assert lines[:2] == ["same 0 / 2", "same 0 / 2"]
     assert lines[-2:] == ["15 more operations 5 / 25", "5 of 55 tasks · 0 invocations in flight · 0 ms"]
+
+
+def test_what_an_earlier_client_committed_counts_as_done() -> None:
+    board = Board()
+    for event in (START, TasksRecalled(at_s=0.0, operation=START.operations[0][0], tasks=(4, 5, 6)), DONE):
+        board.add(event)
+    assert [(row.name, row.done) for row in board.counts().operations] == [("mean-chunk", 4), ("mean-agg", 0)]
 
 
 def test_a_board_loses_no_count_between_threads() -> None:

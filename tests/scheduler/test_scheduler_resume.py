@@ -23,6 +23,8 @@ from graphlambda.errors import (
     RunLostError,
     StoreError,
 )
+from graphlambda.report import Tally
+from graphlambda.report.board import Board
 from graphlambda.scheduler import Limits
 from graphlambda.scheduler.journal import (
     Record,
@@ -423,8 +425,11 @@ def test_a_run_that_fails_keeps_what_is_done_for_another_client(tmp_path: Path) 
     assert sorted(client.committed()) == list(range(8))
     assert client.store.runs() == {}
     client.failing = None
-    assert client.run(inline_bytes=65_536, claimed=True) == [9, [3]]
+    board, tally = Board(), Tally(lambda _: 1769, "x86_64")
+    assert client.run(board.add, tally, inline_bytes=65_536, claimed=True) == [9, [3]]
     assert (client.executed(), client.folder.names()) == ([*client.executed()[:8], 8], [])
+    assert all(row.complete for row in board.counts().operations)
+    assert (tally.summary().tasks_done, tally.summary().invocations) == (9, 1)
 
 
 @pytest.mark.parametrize(("idempotent", "waits"), [(None, True), (True, False)])

@@ -14,6 +14,8 @@ import pytest
 from dask import delayed
 
 import graphlambda
+from graphlambda.api.session import session_of
+from graphlambda.config import load
 from graphlambda.errors import DeadlineError, NoSuchRunError, RunCancelledError
 from graphlambda.store.claims import CLAIM_S
 from tests.whole.conftest import START_S, wait_for
@@ -184,6 +186,21 @@ def test_a_run_that_is_cancelled_before_it_begins_never_does() -> None:
 def test_a_deadline_ends_a_run_with_an_error_that_names_it() -> None:
     with pytest.raises(DeadlineError, match="deadline_s=1"):
         graphlambda.compute(delayed(very_slow)(3), deadline_s=1)
+
+
+def test_a_stopped_run_says_what_lambda_cannot_stop_and_what_that_costs() -> None:
+    graphlambda.compute(delayed(slow)(1))
+    local = session_of(load({})).local
+    assert local is not None
+    with pytest.raises(DeadlineError) as caught:
+        graphlambda.compute(
+            delayed(very_slow)(5), endpoint=local.endpoint, deadline_s=4, memory_mb=1024, timeout_s=100
+        )
+    (note,) = caught.value.__notes__
+    assert note.startswith(
+        "1 invocation that Lambda cannot stop may go on until the current task ends, at most 9"
+    )
+    assert note.endswith("GB-s, 0.0016 USD")
 
 
 def fails_without(numbers: list[int], path: str) -> list[int]:

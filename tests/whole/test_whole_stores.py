@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import graphlambda
-from graphlambda.errors import ConfigError
+from graphlambda.errors import ConfigError, StoreError
 from graphlambda.store.valkey import ValkeyStore, spec_of
-from graphlambda.testing.servers import valkey
+from graphlambda.testing.servers import free_port, valkey
 from tests.whole.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def test_a_url_that_names_no_server_is_refused_and_its_password_is_not_shown() -
     with pytest.raises(ConfigError, match=r"store= must be file, valkey, or a URL") as caught:
         graphlambda.compute(da.ones(3), store="http://:secret@host")
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_the_client_does_not_reach_is_refused_with_a_remedy_before_anything_runs() -> None:
+    with pytest.raises(StoreError, match=r"Nothing ran: .*or let values lie in a bucket"):
+        graphlambda.compute(da.ones(3), store=f"redis://127.0.0.1:{free_port()}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes through /proc")
