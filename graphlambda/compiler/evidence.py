@@ -14,7 +14,7 @@ import hashlib
 import pickletools
 import sys
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ import numpy as np
 from graphlambda.compiler import kernels
 from graphlambda.compiler.code import imported_names, surely_imported
 from graphlambda.compiler.constants import dumps_with_code, track_classes_in
-from graphlambda.compiler.modules import local_files
+from graphlambda.compiler.modules import local_files, looked_at
 from graphlambda.compiler.program import (
     Column,
     Constant,
@@ -40,7 +40,9 @@ from graphlambda.compiler.walk import is_plain
 from graphlambda.compiler.words import words_in, words_of_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from graphlambda.compiler.modules import Module
 
 _LOOKED_AT = 16
 """Literals of a column that are looked at; those of one column are alike."""
@@ -72,7 +74,10 @@ def with_evidence(tables: tuple[Table, ...], table_of: Any, data: tuple[Any, ...
     for number, table in enumerate(tables):
         needed.setdefault(table.operation.id, set()).update(inherited[number], table.operation.value_imports)
         words.setdefault(table.operation.id, set()).update(table.operation.words, words_of_data(held[number]))
-    final = {number: _finished(each, needed[number], words[number]) for number, each in _operations(tables)}
+    look = cache(looked_at)  # operations share modules
+    final = {
+        number: _finished(each, needed[number], words[number], look) for number, each in _operations(tables)
+    }
     return tuple(replace(table, operation=final[table.operation.id]) for table in tables)
 
 
@@ -109,8 +114,10 @@ def kept_modules(program: Program, value: int, meta: Any) -> tuple[str, ...]:
     return tuple(sorted({*_makes(operation), *modules_of(meta)}))
 
 
-def _finished(operation: Operation, needed: set[str], words: set[str]) -> Operation:
-    reached = local_files({*operation.imports, *needed})
+def _finished(
+    operation: Operation, needed: set[str], words: set[str], look: Callable[[str], Module | None]
+) -> Operation:
+    reached = local_files({*operation.imports, *needed}, look)
     files, imports = reached.files, reached.imports
     mark = hashlib.sha256()
     for file in files:

@@ -22,7 +22,7 @@ from graphlambda.compiler.program import LocalFile
 from graphlambda.compiler.words import texts_of_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _DATA_FILE_BYTES = 20_000_000
 """Larger data files beside a local module do not travel with it: they belong into a store."""
@@ -45,6 +45,20 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """What one local module brings."""
+
+    files: tuple[LocalFile, ...]
+    """Its own, then the data files that it names."""
+
+    imports: tuple[str, ...]
+    """What it imports, and the packages around it."""
+
+    texts: tuple[str, ...]
+    """Its constants that may name files beside it, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """The user's own files that some modules lead to, and what these lead to in turn."""
 
@@ -58,8 +72,11 @@ class Reached:
     """The constants of the files."""
 
 
-def local_files(modules: Iterable[str]) -> Reached:
-    """Return the files of local modules and of the local modules they import, and their installed imports."""
+def local_files(modules: Iterable[str], look: Callable[[str], Module | None]) -> Reached:
+    """Return the files of local modules and of the local modules they import, and their installed imports.
+
+    `look` is `looked_at`, or what remembers its answers for one compilation.
+    """
     files: dict[str, LocalFile] = {}
     installed: set[str] = set()
     texts: set[str] = set()
@@ -70,19 +87,26 @@ def local_files(modules: Iterable[str]) -> Reached:
         if name in seen:
             continue
         seen.add(name)
-        path = _file_of(name)
-        if path is None:
+        module = look(name)
+        if module is None:
             installed.add(name)
             continue
-        stat = path.stat()
-        source = _read(name, path, stat.st_mtime_ns, stat.st_size)
-        beside = _data_files(source, path)
-        files.update((file.path, file) for file in (source.file, *beside))
-        texts.update(source.texts)
-        waiting.extend(source.imports)
-        waiting.extend(_parents(name))
+        files.update((file.path, file) for file in module.files)
+        texts.update(module.texts)
+        waiting.extend(module.imports)
     whole = tuple(files[path] for path in sorted(files))
     return Reached(whole, tuple(sorted(installed)), frozenset(texts))
+
+
+def looked_at(name: str) -> Module | None:
+    """Return what a local module brings, as its files are now; None for installed, built-in and missing ones."""
+    path = _file_of(name)
+    if path is None:
+        return None
+    stat = path.stat()
+    source = _read(name, path, stat.st_mtime_ns, stat.st_size)
+    files = (source.file, *_data_files(source, path))
+    return Module(files, (*source.imports, *_parents(name)), source.texts)
 
 
 def _parents(name: str) -> list[str]:
