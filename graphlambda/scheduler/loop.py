@@ -187,7 +187,7 @@ async def _lived(
         return outputs
     finally:
         await tools.values.close()
-        await asyncio.shield(asyncio.gather(_left(tools, functions, lease, end), keeper.end(end)))
+        await asyncio.shield(_ended(tools, functions, lease, end))
 
 
 async def _begun(
@@ -237,6 +237,14 @@ async def _until(deadline_s: float | None) -> AsyncIterator[None]:
                 f"the run took longer than deadline_s={deadline_s:g} and was stopped"
             ) from error
         raise
+
+
+async def _ended(tools: Tools, functions: Mapping[str, str], lease: Renewing, end: End) -> None:
+    """Leave in the store and in the folder what a run may leave."""
+    left = asyncio.create_task(_left(tools, functions, lease, end))
+    if end is End.CANCELLED:
+        await left  # whoever cancelled it takes it for ended when the folder is gone
+    await asyncio.gather(left, tools.keeper.end(end))
 
 
 async def _left(tools: Tools, functions: Mapping[str, str], lease: Renewing, end: End) -> None:

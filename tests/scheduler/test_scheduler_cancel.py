@@ -16,6 +16,7 @@ from graphlambda.scheduler.renewing import RENEW_EVERY_S
 from graphlambda.scheduler.stopping import Stoppable
 from graphlambda.store.claims import cancel, canceller, this_client
 from graphlambda.store.folders import DiskFolder, DiskFolders
+from graphlambda.testing.stores import Passing
 from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.scheduler.bench import Bench, wide
 
@@ -72,6 +73,15 @@ def test_a_client_sees_that_its_run_was_cancelled_when_it_renews_its_lease_and_l
     assert after_s <= RENEW_EVERY_S
     assert (len(invoker.sent_s), max(invoker.sent_s)) == (3, 0.0)
     assert (folder.names(), bench.store.runs()) == ([], {})
+
+
+def test_the_folder_of_a_cancelled_run_goes_last_since_who_cancelled_waits_for_that(
+    bench: Bench, folder: DiskFolder
+) -> None:
+    there: dict[str, bool] = {}
+    bench.store = Passing(bench.store, lambda method: there.update({method: bool(folder.names())}))  # type: ignore[assignment]
+    run_virtually(cancelled_later(bench, folder, Patient(bench)))
+    assert (there["cancel"], there["drop"], folder.names()) == (True, True, [])
 
 
 def test_a_run_is_cancelled_once(folder: DiskFolder) -> None:
