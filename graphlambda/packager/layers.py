@@ -57,13 +57,17 @@ class PlannedLayer:
     @property
     def size_bytes(self) -> int:
         """All files, unzipped."""
-        return sum(entry.size_bytes for entry, _ in self.files)
+        return sum(entry.size_bytes for entry, _ in self._entries)
 
     @property
     def files(self) -> list[tuple[Entry, Path]]:
         """Return each file once: where two distributions have the same path, the later one's."""
+        return [(entry, tree.file(entry)) for entry, tree in self._entries]
+
+    @property
+    def _entries(self) -> list[tuple[Entry, Tree]]:
         if self.piece:
-            return [(entry, self.piece.file(entry)) for entry in self.piece.entries]
+            return [(entry, self.piece) for entry in self.piece.entries]
         return list(_merged(self.packed).values())
 
 
@@ -124,8 +128,8 @@ def _layer_name(title: str, target: Target, digest: str) -> str:
     return f"gl-{title[: _NAME_CHARACTERS - 3 - len(end)]}{end}"
 
 
-def _merged(members: Iterable[Packed]) -> dict[str, tuple[Entry, Path]]:
-    return {entry.path: (entry, each.tree.file(entry)) for each in members for entry in each.tree.entries}
+def _merged(members: Iterable[Packed]) -> dict[str, tuple[Entry, Tree]]:
+    return {entry.path: (entry, each.tree) for each in members for entry in each.tree.entries}
 
 
 def _name(packed: Packed) -> Requirement:

@@ -10,7 +10,6 @@ import ast
 import re
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from graphlambda.packager.installed import module_of
@@ -55,7 +54,7 @@ def _lost(paths: tuple[str, ...], recipe: Recipe) -> frozenset[str]:
 
 
 def _pruned(path: str, recipe: Recipe) -> bool:
-    *folders, name = PurePosixPath(path).parts
+    *folders, name = path.split("/")
     if folders and folders[0].endswith(".dist-info"):
         return len(folders) > 1 or name not in _METADATA
     if any(fnmatchcase(path, pattern) for pattern in recipe.keep):
