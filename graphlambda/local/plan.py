@@ -71,7 +71,7 @@ class Sight:
 
 def inside(path: Path, folder: Path) -> bool:
     """Return whether `path` is `folder` or below it."""
-    return path == folder or folder in path.parents
+    return path.parts[: len(folder.parts)] == folder.parts
 
 
 def seen(sight: Sight) -> tuple[Path, ...]:
@@ -84,20 +84,21 @@ def seen(sight: Sight) -> tuple[Path, ...]:
 
 def linked(sight: Sight) -> tuple[Path, ...]:
     """Return the visible paths that lead through a symbolic link: a function opens them as they were named."""
-    shown = seen(sight)
-    named = {path.absolute() for path in sight.visible if path.exists()}
-    return tuple(
-        path
-        for path in sorted(named)
-        if path != path.resolve() and any(inside(path.resolve(), folder) for folder in shown)
-    )
+    named = sorted({path.absolute() for path in sight.visible if path.exists()})
+    leading = [(path, there) for path in named if (there := path.resolve()) != path]
+    shown = seen(sight) if leading else ()
+    return tuple(path for path, there in leading if any(inside(there, folder) for folder in shown))
 
 
 def masked(sight: Sight) -> tuple[Path, ...]:
     """Return the hidden paths that are there and inside of a visible one, resolved."""
-    folders = seen(sight)
-    hidden = {path.resolve() for path in sight.hidden if path.exists()}
-    return tuple(path for path in sorted(hidden) if any(inside(path, folder) for folder in folders))
+    return _within(seen(sight), sight.hidden)
+
+
+def _within(folders: Sequence[Path], paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return those of some paths that are there and in one of the folders, resolved."""
+    found = {path.resolve() for path in paths if path.exists()}
+    return tuple(path for path in sorted(found) if any(inside(path, folder) for folder in folders))
 
 
 def carved(folder: Path, holes: Sequence[Path]) -> list[Path]:
@@ -192,9 +193,10 @@ def root_mounts(place: Place, sight: Sight, tmp_mb: int) -> list[tuple[str, str,
     if not any(inside(prefix, Path(path).resolve()) for path in _SYSTEM):
         steps.append(("bind", str(prefix), str(prefix), "ro"))
     steps += [("tmpfs", "tmpfs", str(path), "mode=555,size=4k") for path in _site_packages(prefix)]
-    steps += [("bind", str(path), str(path), "rw") for path in seen(sight)]
+    shown = seen(sight)
+    steps += [("bind", str(path), str(path), "rw") for path in shown]
     steps += [("link", str(path.resolve()), str(path), "") for path in linked(sight)]
-    steps += [_mask(path) for path in masked(sight)]
+    steps += [_mask(path) for path in _within(shown, sight.hidden)]
     steps += [
         ("bind", str(place.task), "/var/task", "ro"),
         ("bind", str(place.runtime), "/var/runtime", "ro"),
@@ -209,8 +211,9 @@ def allowed(place: Place, sight: Sight) -> tuple[list[str], list[str]]:
     system += [Path(_PROCESSORS), Path("/proc"), Path(sys.base_prefix)]
     own = [place.task, place.runtime, place.root, *((place.opt,) if place.opt else ())]
     devices = [Path("/dev", name) for name in _DEVICES]
-    holes = masked(sight)
-    writable = [path for folder in seen(sight) for path in carved(folder, holes)]
+    shown = seen(sight)
+    holes = _within(shown, sight.hidden)
+    writable = [path for folder in shown for path in carved(folder, holes)]
     return _there([*system, *own]), _there([*devices, place.tmp, *writable])
 
 
