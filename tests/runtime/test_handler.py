@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import snapshot_restore_py  # type: ignore[import-untyped]
 
 from graphlambda.runtime import frame, wire
 from graphlambda.runtime.faults import UnshippableValueError
@@ -50,6 +51,39 @@ def test_only_the_first_request_of_an_environment_is_cold(function: Start, reque
         ("stream-1", True),
         ("stream-1", False),
     ]
+
+
+RESTORED = """
+import random, sys, types
+import snapshot_restore_py
+
+seeded = []
+sys.modules["torch"] = types.ModuleType("torch")
+sys.modules["torch"].seed = lambda: seeded.append(True)
+
+
+def operation(p0, p1):
+    drawn = []
+    for _ in range(2):
+        random.seed(1)  # what a snapshot holds is the same for all who are restored from it
+        for after_restore, args, keywords in snapshot_restore_py._after_restore_registry:
+            after_restore(*args, **keywords)
+        drawn.append(random.random())
+    return drawn[0] == drawn[1], len(seeded)
+"""
+
+
+def test_generators_are_seeded_anew_after_each_restore_from_a_snapshot(
+    tmp_path: Path, function: Start, requests: Requests
+) -> None:
+    hooks = Path(snapshot_restore_py.__file__)  # AWS's own, which the managed runtime brings along
+    layer = tmp_path / "managed"
+    layer.mkdir()
+    (layer / hooks.name).write_bytes(hooks.read_bytes())
+    for kind, expected in (("snap-start", (False, 2)), ("on-demand", (True, 0))):
+        started = function(RESTORED, layers=[layer], variables={"AWS_LAMBDA_INITIALIZATION_TYPE": kind})
+        (told,) = requests.values(started(requests.request([("l", 1), ("l", 2)])))
+        assert tuple(told) == expected
 
 
 def test_every_way_to_bind_a_port(function: Start, requests: Requests, store: FileStore) -> None:
