@@ -237,7 +237,7 @@ class Config:
 
     store: str = field(default=FILE, repr=False, metadata=_by(_store))
     """Where values lie that do not travel: `file`, in memory where there is room; `valkey`, a server that is started for
-    this process; the URL of a server, whose password, if it has one, functions are sent; `s3://bucket/prefix`, with the
+    this process; the URL of a server, whose password functions are not sent; `s3://bucket/prefix`, with the
     credentials, endpoint and certificates of boto3's own settings; or `valkey+s3://…`: what is large or a result in S3."""
 
     idempotent: bool | None = field(default=None, metadata=_by(_switch))

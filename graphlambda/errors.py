@@ -175,10 +175,6 @@ class StoreError(RunError):
     """The store is unavailable."""
 
 
-class StoreWarning(UserWarning):
-    """A store works, but gives away more than it need."""
-
-
 class LostValueError(StoreError):
     """The store does not hold a value, or no longer: it was evicted, dropped, or lost with its server."""
 

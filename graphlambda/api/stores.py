@@ -15,7 +15,7 @@ from graphlambda.config import FILE, VALKEY, Config, tiers
 from graphlambda.errors import StoreError
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.store.file import FileStore, default_root
-from graphlambda.store.guests import invited
+from graphlambda.store.guests import invited, named
 from graphlambda.store.leases import STALE_AFTER_S
 from graphlambda.store.server import OwnServer, start
 from graphlambda.store.tiered import TieredStore
@@ -112,8 +112,9 @@ def _at(url: str) -> Opened:
             f"{error}. Nothing ran: a run begins, and renews its lease, from here. Where functions alone reach that server, "
             "run the client beside them or through a tunnel, or let values lie in a bucket (store='s3://…')"
         ) from error
-    guest = invited(spec)
-    if guest is not None:
+    told = named(url, spec)
+    if told is None and (guest := invited(spec)) is not None:
         atexit.register(guest.leave)
-    store = ValkeyStore(spec, told=guest.spec() if guest else None)
+        told = guest.spec()
+    store = ValkeyStore(spec, told=told)
     return Opened(store, (Path(spec["path"]).parent,) if "path" in spec else ())

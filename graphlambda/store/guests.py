@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import secrets
 import time
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
-from graphlambda.errors import StoreWarning
+from graphlambda.errors import ConfigError
 from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
 from graphlambda.store.valkey import at_server
@@ -61,12 +61,20 @@ class Guest:
             return
 
 
-def invited(spec: Mapping[str, Any]) -> Guest | None:
-    """Make a user for this session; None where there is no password to keep, or the server makes no users.
+def named(url: str, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what names a server to functions whose user stands in its URL: `?functions=name:password`; None for none."""
+    told = parse_qs(urlsplit(url).query).get("functions")
+    if not told:
+        return None
+    user, _, password = told[0].rpartition(":")
+    return {**spec, "user": user, "password": password}
 
-    Warns of the latter: functions are then sent the password that was given.
+
+def invited(spec: Mapping[str, Any]) -> Guest | None:
+    """Make a user for this session; None where there is no password to keep.
 
     Raises:
+        ConfigError: the server makes no users, and functions are not sent the password that was given.
         StoreError: the server is out of reach.
     """
     if not spec["password"]:
@@ -78,13 +86,11 @@ def invited(spec: Mapping[str, Any]) -> Guest | None:
         try:
             _everywhere(spec, [command])
         except Refused as refused:
-            warnings.warn(
-                f"the Valkey store at {Address(spec)} makes no user for this session ({refused}): functions are sent the "
-                "password in `store=`. Give it a user with rights on the keys `gl:*` alone.",
-                StoreWarning,
-                stacklevel=2,
-            )
-            return None
+            raise ConfigError(
+                f"the Valkey store at {Address(spec)} makes no user for this session ({refused}), and functions are not sent "
+                "the password in `store=`. Name a user for them, one with rights on the keys `gl:*` alone, at the URL's end: "
+                "?functions=name:password"
+            ) from refused
         _sweep(spec)
     return made
 

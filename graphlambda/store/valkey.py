@@ -149,7 +149,7 @@ def spec_of(url: str) -> dict[str, Any]:
     """Return what names a server, as a request says it, after asking the server whether it is a cluster.
 
     `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS (`?ssl_ca_certs=` names a file of
-    certificates to trust), `unix:/path/of/socket`.
+    certificates to trust), `unix:/path/of/socket`. For `?functions=`, see `guests`.
 
     Raises:
         ConfigError: the URL says something else.

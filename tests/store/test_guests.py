@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphlambda.errors import StoreWarning
+from graphlambda.errors import ConfigError
 from graphlambda.runtime.resp import Address, Refused, Server
 from graphlambda.runtime.valkey import ValkeyClient
-from graphlambda.store.guests import LONGEST_S, Guest, invited
+from graphlambda.store.guests import LONGEST_S, Guest, invited, named
 from graphlambda.store.valkey import ValkeyStore, spec_of
 
 if TYPE_CHECKING:
@@ -99,10 +99,16 @@ def test_a_later_session_deletes_what_a_killed_one_left_long_ago(spec: dict[str,
     asked(spec, "ACL", "DELUSER", young)
 
 
-def test_a_server_that_makes_no_users_is_warned_of(spec: dict[str, Any], guest: Guest) -> None:
-    del spec
-    with pytest.warns(StoreWarning, match="makes no user"):
-        assert invited(guest.spec()) is None
+def test_functions_are_not_sent_the_password_where_a_server_makes_no_users(guest: Guest) -> None:
+    with pytest.raises(ConfigError, match=r"makes no user.*\?functions=name:password"):
+        invited(guest.spec())
+
+
+def test_functions_are_sent_the_user_that_a_url_names_for_them(tcp_url: str, guest: Guest) -> None:
+    url = f"{tcp_url}?functions={guest.name}:p%2Fw"
+    spec = spec_of(url)
+    assert named(url, spec) == {**spec, "user": guest.name, "password": "p/w"}
+    assert named(tcp_url, spec) is None
 
 
 def test_a_server_without_a_password_has_none_to_keep(own_url: str) -> None:
