@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from graphlambda.compiler import code as codes
 from graphlambda.compiler.constants import CodeConstant, Import, Pickled, Shipped
 from graphlambda.compiler.kernels import imports_of
+from graphlambda.compiler.operators import applied_by
 from graphlambda.compiler.trees import (
     Attribute,
     Call,
@@ -44,6 +45,9 @@ _OWN = {"operation", "load", "function", "fill", "MISSING", "module", "method", 
 """Names that the text itself gives a meaning."""
 
 _NUMBERED = re.compile(r"(p|v|shared)[0-9]+")
+_LINE = 60
+"""Characters of an operand: a line of more is hard to read."""
+
 _EMPTY = {"L": "[]", "S": "set()", "D": "{}"}
 _ADD = {"L": "extend", "S": "update", "D": "update"}
 _BRACKETS = {"L": ("[", "]"), "S": ("{", "}"), "Z": ("frozenset([", "])")}
@@ -127,9 +131,46 @@ class _Writer:
         return self._constant(node.constant)
 
     def _call(self, node: Call) -> str:
+        return self._assign(self._computed(node))
+
+    def _computed(self, node: Call) -> str:
+        """Return the text of a call; that of an operator holds its operands' as far as a line does."""
+        if applied := applied_by(node, self._constants):
+            symbol, word = applied
+            operands = self._operands(node.arguments)
+            self.words.append(word)
+            return f" {symbol} ".join(operands) if len(operands) > 1 else symbol + operands[0]
         arguments = tuple(map(self.expression, node.arguments))
         keywords = tuple((name, self.expression(value)) for name, value in node.keywords)
-        return self._assign(self._called(node.called, arguments, keywords))
+        return self._called(node.called, arguments, keywords)
+
+    def _operands(self, nodes: tuple[Node, ...]) -> list[str]:
+        """Return the texts of operands, which are computed in their order: a line that one needs comes after the others."""
+        operands: list[str] = []
+        for node in nodes:
+            at = len(self.lines)
+            operand = self._operand(node)
+            if len(self.lines) > at:
+                operands = [self._kept(text, at) for text in operands]
+            operands.append(operand)
+        return operands
+
+    def _operand(self, node: Node) -> str:
+        """Return an operand's text: a call's own, if it is short; nothing but the expression holds its value then."""
+        if not isinstance(node, Call):
+            return self.expression(node)
+        text = self._computed(node)
+        if len(text) > _LINE:
+            return self._assign(text)
+        return f"({text})" if applied_by(node, self._constants) else text
+
+    def _kept(self, text: str, at: int) -> str:
+        """Give what an operand computes a name, in the line `at`."""
+        if text.isidentifier():
+            return text
+        name = self._assign(text)
+        self.lines.insert(at, self.lines.pop())
+        return name
 
     def _called(self, called: Node, arguments: tuple[str, ...], keywords: Keywords) -> str:
         if isinstance(called, Partial):

@@ -80,8 +80,9 @@ _REVIEWED = {
 _PURE = frozenset((module, name) for module, names in _REVIEWED.items() for name in names.split())
 
 _PLAIN = (
-    ast.arg, ast.arguments, ast.Assign, ast.Call, ast.Constant, ast.Dict, ast.Expr, ast.expr_context, ast.FunctionDef,
-    ast.ImportFrom, ast.keyword, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple, ast.alias,
+    ast.arg, ast.arguments, ast.Assign, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr, ast.FunctionDef,
+    ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple, ast.UnaryOp, ast.alias,
+    ast.cmpop, ast.expr_context, ast.keyword, ast.operator, ast.unaryop,
 )  # fmt: skip
 
 

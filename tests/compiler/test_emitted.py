@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import partial
-from operator import add, mul
+from operator import add, lt, mul, neg
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
+import numpy as np
 import pytest
 from dask import delayed
 from dask._task_spec import List, Task, TaskRef
 from toolz import compose
 
 from graphlambda.compiler import compile_collections, compile_graph
+from graphlambda.testing.inline import load_operation
+from graphlambda.testing.values import identical
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BASE = 10
 
@@ -38,11 +44,9 @@ EXPECTED: dict[str, tuple[Callable[[], Any], str]] = {
     "an imported function": (
         lambda: compile_graph({"a": (add, 1, 2)}, "a"),
         """
-from _operator import add
-
 
 def operation(p0, p1):
-    v0 = add(p0, p1)
+    v0 = p0 + p1
     return v0
 """,
     ),
@@ -58,13 +62,31 @@ def operation(p0, p1):
             "a",
         ),
         """
-from _operator import add, mul
-
 
 def operation(p0, p1, p2):
-    v0 = add(p0, p1)
-    v1 = mul(v0, v0)
+    v0 = p0 + p1
+    v1 = v0 * v0
     v2 = max([v1, p2])
+    return v2
+""",
+    ),
+    "operators": (
+        lambda: compile_graph({"a": (neg, (add, (mul, 1, 2), (lt, (abs, 3), 4)))}, "a"),
+        """
+
+def operation(p0, p1, p2, p3):
+    v0 = -((p0 * p1) + (abs(p2) < p3))
+    return v0
+""",
+    ),
+    "an operand that needs a line of its own": (
+        lambda: compile_graph({"a": (add, (mul, 1, 2), (mul, 5, (max, [3, (abs, 4)])))}, "a"),
+        """
+
+def operation(p0, p1, p2, p3, p4):
+    v1 = (p0 * p1)
+    v0 = abs(p4)
+    v2 = v1 + (p2 * max([p3, v0]))
     return v2
 """,
     ),
@@ -124,3 +146,16 @@ def operation(p0, p1, p2, p3, p4):
 @pytest.mark.parametrize(("make", "text"), EXPECTED.values(), ids=EXPECTED)
 def test_an_operation_reads_as_what_it_does(make: Callable[[], Any], text: str) -> None:
     assert only_module(make()) == text
+
+
+def test_what_only_an_expression_holds_is_let_go_with_it(tmp_path: Path) -> None:
+    values = np.ones(1_000_000)
+    x = da.from_array(values, chunks=-1)
+    (table,) = compile_collections((((x + 1) * 2 - 3) / 4 + 5) * 6).tables
+    operation = load_operation(table.operation, tmp_path)
+    tracemalloc.start()
+    result = operation(values, 1, 2, 3, 4, 5, 6)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert identical(result, (((values + 1) * 2 - 3) / 4 + 5) * 6)
+    assert peak_bytes < 2.5 * values.nbytes
