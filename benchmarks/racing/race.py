@@ -1,6 +1,7 @@
 """The race: every case by every peer, a table, the bars.
 
-In: names of cases and peers. Out: what is printed, from which processes were measured in turns.
+In: names of cases and peers. Out: what is printed, from which processes were measured in turns: first all that bars are
+about, a line for each case as it ends, then other peers as long as there is time. A peer that fails is said so.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +57,8 @@ class Raced:
     """The median task's CPU time, run alone."""
 
     results: Mapping[str, Result]
+    failed: tuple[str, ...] = ()
+    """Peers that did not come to the end."""
 
     @property
     def ratio(self) -> float:
@@ -64,9 +69,17 @@ class Raced:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = _options(arguments)
+    end_s = time.monotonic() + 60 * options.minutes
+    judged = [peer for peer in options.peers if peer in (OURS, DISTRIBUTED)]
+    others = [peer for peer in options.peers if peer not in judged]
+    raced, gflops = [], None
     with tempfile.TemporaryDirectory(prefix="graphlambda-benchmarks-") as folder:
-        raced = [_raced(name, options.peers, folder, options.repeats) for name in options.cases]
-        gflops = _numpy_gflops(options.repeats) if GEMM in options.cases else None
+        for name in options.cases:
+            raced.append(_raced(name, judged, folder, options.repeats))
+            print(rendered(raced[-1:]).splitlines()[-1], flush=True)
+        if GEMM in options.cases:
+            gflops = _numpy_gflops(options.repeats)
+        raced = [_joined(each, others, folder, end_s) for each in raced]
     print(rendered(raced))
     for text, kept in bars(raced, gflops):
         print(f"{text}: {verdict(kept)}")
@@ -81,6 +94,8 @@ def rendered(raced: Sequence[Raced]) -> str:
 
 def bars(raced: Sequence[Raced], numpy_gflops: float | None) -> Iterator[tuple[str, bool]]:
     """Yield each bar's text and whether it is kept, as far as both sides were measured."""
+    for each in raced:
+        yield from ((f"{each.name}: {peer} comes to the end", False) for peer in each.failed)
     both = [each for each in raced if {OURS, DISTRIBUTED} <= each.results.keys()]
     if both:
         mean = math.exp(statistics.fmean(math.log(each.ratio) for each in both))
@@ -91,7 +106,7 @@ def bars(raced: Sequence[Raced], numpy_gflops: float | None) -> Iterator[tuple[s
         )
         yield f"worst: {worst.ratio:.2f}, {worst.name} (at most {WORST})", worst.ratio <= WORST
     for each in raced:
-        if each.name == GEMM and numpy_gflops:
+        if each.name == GEMM and numpy_gflops and OURS in each.results:
             ours = _gflops(each.results[OURS].seconds)
             share = ours / numpy_gflops
             text = f"GEMM: {ours:.0f} GFLOPS, {share:.0%} of plain NumPy's {numpy_gflops:.0f}"
@@ -104,16 +119,40 @@ def bars(raced: Sequence[Raced], numpy_gflops: float | None) -> Iterator[tuple[s
 
 
 def _raced(name: str, peers: Sequence[str], folder: str, repeats: int) -> Raced:
+    """Measure a case by those peers that bars are about."""
     tasks_s = _measured(name, "one task after the other", "tasks_s", name, folder)
-    results = {}
+    return _with(Raced(name, statistics.median(tasks_s), {}), peers, folder, repeats)
+
+
+def _joined(raced: Raced, peers: Sequence[str], folder: str, end_s: float) -> Raced:
+    """Measure a case by other peers, one run each, as long as there is time."""
     for peer in peers:
-        told = _measured(name, peer, "raced", name, peer, folder, repeats)
-        results[peer] = Result(statistics.median(told["seconds"]), told["numbers"])
-        print(f"  {results[peer].seconds:.2f} s", file=sys.stderr, flush=True)
-    if name == SWEEP:
-        seconds = _measured(name, with_lithops.NAME, "lithops_s", 1)
-        results[with_lithops.NAME] = Result(statistics.median(seconds), None)
-    return Raced(name, statistics.median(tasks_s), results)
+        if time.monotonic() < end_s:
+            raced = _with(raced, [peer], folder, 1)
+    if raced.name == SWEEP and peers and time.monotonic() < end_s:
+        return _with(raced, [with_lithops.NAME], folder, 1)
+    return raced
+
+
+def _with(raced: Raced, peers: Sequence[str], folder: str, repeats: int) -> Raced:
+    """Measure a case by some peers."""
+    results, failed = dict(raced.results), list(raced.failed)
+    for peer in peers:
+        try:
+            results[peer] = _result(raced.name, peer, folder, repeats)
+        except subprocess.SubprocessError as error:
+            print(f"  {error}", file=sys.stderr, flush=True)
+            failed.append(peer)
+        else:
+            print(f"  {results[peer].seconds:.2f} s", file=sys.stderr, flush=True)
+    return replace(raced, results=results, failed=tuple(failed))
+
+
+def _result(name: str, peer: str, folder: str, repeats: int) -> Result:
+    if peer == with_lithops.NAME:
+        return Result(statistics.median(_measured(name, peer, "lithops_s", repeats)), None)
+    told = _measured(name, peer, "raced", name, peer, folder, repeats)
+    return Result(statistics.median(told["seconds"]), told["numbers"])
 
 
 def _measured(name: str, who: str, function: str, *arguments: Any, **variables: str) -> Any:
@@ -147,7 +186,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = [case.name for case in CASES]
     parser.add_argument("cases", nargs="*", default=names, metavar="workload", help=f"of {', '.join(names)}")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="peer")
-    parser.add_argument("--repeats", type=int, default=3, help="the median of so many is taken")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of which a bar's peers have the median")
+    parser.add_argument(
+        "--minutes", type=float, default=6, help="after so long, peers that no bar is about are left out"
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.cases) - set(names):
         parser.error(f"{', '.join(sorted(unknown))}: none of {', '.join(names)}")

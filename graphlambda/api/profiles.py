@@ -25,9 +25,6 @@ _VERSION = 1
 _MOST_FORMS = 2_000
 """About 200 kB, which are read in 2 ms."""
 
-_REMEMBERED = 1_000
-"""Tasks that what was measured before counts for, at most: it may have changed."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Note:
@@ -42,7 +39,8 @@ def fusing_of(config: Config) -> Fusing:
     if config.fuse is not None:
         return Fusing(always=config.fuse)
     note = _read(config)
-    return Fusing(profiles=note.profiles, overhead_s=note.overhead_s)
+    longest_s = config.timeout_s / 2
+    return Fusing(profiles=note.profiles, overhead_s=note.overhead_s, longest_s=longest_s)
 
 
 def learn(profiler: Profiler, program: Program, config: Config) -> None:
@@ -90,7 +88,8 @@ def _mixed(before: Profile | None, now: Profile) -> Profile:
     """Return what is to be expected after both."""
     if before is None:
         return now
-    old = min(before.count, _REMEMBERED) / (min(before.count, _REMEMBERED) + now.count)
+    as_many = min(before.count, now.count)  # it may have changed, or have been of other sizes
+    old = as_many / (as_many + now.count)
 
     def mean(one: float, other: float) -> float:
         return old * one + (1 - old) * other
@@ -101,5 +100,7 @@ def _mixed(before: Profile | None, now: Profile) -> Profile:
         p95_s=mean(before.p95_s, now.p95_s),
         value_bytes=mean(before.value_bytes, now.value_bytes),
         batch=mean(before.batch, now.batch),
+        reading_s=mean(before.reading_s, now.reading_s),
+        sending_s=mean(before.sending_s, now.sending_s),
         count=before.count + now.count,
     )

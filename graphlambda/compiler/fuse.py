@@ -11,6 +11,7 @@ have that for its own.
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,10 @@ MOST_PARTS = 16
 
 LEAST_TASKS = 32
 LEAST_SAVED_S = 0.25
-"""What a fusion must bring in a run before a function is made for it."""
+"""What a fusion must bring in a run before a function is made for it; fewer tasks must bring it by values that stay."""
+
+WORTH = 0.05
+"""Long tasks that keep nobody waiting are fused, too, where handing a value on is so much of what they take."""
 
 STAYS = 3.0
 """So many times longer may what is fused already take, before it is taken apart: measurements differ from run to run."""
@@ -64,6 +68,12 @@ class Profile:
     count: float
     """How many tasks this is known from."""
 
+    reading_s: float = 0.0
+    """What reading a task's inputs takes, of its seconds: the mean."""
+
+    sending_s: float = 0.0
+    """What sending its value takes, of its seconds: the mean."""
+
     def followed_by(self, other: Profile) -> Profile:
         """Return what is to be expected of tasks that do another's work, too."""
         return replace(
@@ -71,6 +81,7 @@ class Profile:
             seconds=self.seconds + other.seconds,
             p95_s=self.p95_s + other.p95_s,
             batch=min(self.batch, other.batch),
+            reading_s=self.reading_s,
         )
 
 
@@ -86,6 +97,9 @@ class Fusing:
 
     overhead_s: float = 0.0
     """What an invocation takes beside its tasks."""
+
+    longest_s: float = math.inf
+    """What nearly all fused tasks must stay below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +212,7 @@ class _Fuser:
         trees = self._operations.trees
         tree = grafted(trees[then], link.port, trees[first], len(maker.columns))
         form = operation_id(tree, self._operations.constants)
-        why = self._why(maker, reader, form, len(link.rows))
+        why = self._why(link, form)
         if not why:
             return False
         made = _ids_at(reader.columns[link.port], link.rows)
@@ -219,24 +233,43 @@ class _Fuser:
             then = list(map(_copied, then))
         return (*then[: link.port], *first, *then[link.port + 1 :])
 
-    def _why(self, maker: Table, reader: Table, fused: str, tasks: int) -> str:
-        """Return why it pays to fuse so many tasks; empty where it does not."""
-        first, then = (self._profiles.get(table.operation.form) for table in (maker, reader))
+    def _why(self, link: _Link, fused: str) -> str:
+        """Return why it pays to fuse the tasks of a link; empty where it does not."""
+        both = self.tables[link.maker], self.tables[link.reader]
+        first, then = (self._profiles.get(table.operation.form) for table in both)
         if self._fusing.always:
             return "fuse=True"
         if first is None or then is None:
             return ""
-        known, overhead_s = fused in self._fusing.profiles, self._fusing.overhead_s
-        short_s = overhead_s * (STAYS if known else 1.0)
-        is_short = first.seconds <= short_s or (then.seconds <= short_s and self._only_reads(reader, maker))
-        saved_s = overhead_s * tasks / first.batch
-        if not is_short or not (known or (tasks >= LEAST_TASKS and saved_s >= LEAST_SAVED_S)):
+        known, joined = fused in self._fusing.profiles, first.followed_by(then)
+        if not (known or self._is_worth_a_function(link, first, then)):
             return ""
-        self._profiles.setdefault(fused, first.followed_by(then))
+        if joined.p95_s > self._fusing.longest_s or not self._is_cheap(link, first, then, known=known):
+            return ""
+        self._profiles.setdefault(fused, joined)
         return (
             f"they take {1e3 * first.seconds:.1f} and {1e3 * then.seconds:.1f} ms, "
-            f"an invocation {1e3 * overhead_s:.1f} ms"
+            f"an invocation {1e3 * self._fusing.overhead_s:.1f} ms, a value's way {1e3 * _way_s(first, then):.1f} ms"
         )
+
+    def _is_worth_a_function(self, link: _Link, first: Profile, then: Profile) -> bool:
+        """Whether fusing a link saves what a new function costs; where it takes the place of a new one, it does."""
+        for number in (link.maker, link.reader):
+            table = self.tables[number]
+            if table.operation.form in self._parts and len(table.tasks) == len(link.rows):
+                return True
+        tasks, way_s = len(link.rows), _way_s(first, then)
+        few = tasks < LEAST_TASKS and tasks * way_s < LEAST_SAVED_S
+        return not few and tasks * (self._fusing.overhead_s / first.batch + way_s) >= LEAST_SAVED_S
+
+    def _is_cheap(self, link: _Link, first: Profile, then: Profile, *, known: bool) -> bool:
+        """Whether what fused tasks take is not much longer than what their invocations and values cost apart."""
+        times, overhead_s = STAYS if known else 1.0, self._fusing.overhead_s
+        if first.seconds <= times * overhead_s:
+            return True
+        handing_s = times * (overhead_s / first.batch + _way_s(first, then))
+        is_cheap = then.seconds <= times * overhead_s or handing_s >= WORTH * (first.seconds + then.seconds)
+        return is_cheap and self._only_reads(self.tables[link.reader], self.tables[link.maker])
 
     def _may(self, maker: Operation, reader: Operation) -> bool:
         """Whether two operations may be fused at all: a projection costs nothing where it is."""
@@ -282,6 +315,11 @@ def _named_once(tables: Iterable[Table], values: int, outputs: list[int]) -> NDA
     times[np.array(outputs, np.int64)] += 2
     once: NDArray[np.bool_] = times == 1
     return once
+
+
+def _way_s(first: Profile, then: Profile) -> float:
+    """Return what a value's way from one task to the next takes."""
+    return first.sending_s + then.reading_s
 
 
 def _resolved(into: Ids) -> Ids:

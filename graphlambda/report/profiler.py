@@ -7,7 +7,7 @@ is fused, nor keep more than a sample.
 from __future__ import annotations
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from graphlambda.compiler.fuse import Profile
@@ -30,6 +30,8 @@ class Profiler:
         self._tasks: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._invocations: Counter[str] = Counter()
+        self._reading_s: defaultdict[str, float] = defaultdict(float)
+        self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._overheads_s: list[float] = []
         self._last: InvocationEnded | None = None
         self._inside_s = 0.0
@@ -42,6 +44,8 @@ class Profiler:
                 if not event.failure:
                     self._last, self._inside_s = event, 0.0
                     self._invocations[event.operation] += 1
+                    self._reading_s[event.operation] += event.reading_s
+                    self._sending_s[event.operation] += event.sending_s
             case TasksDone():
                 self._done(event)
             case RunEnded():
@@ -78,4 +82,6 @@ class Profiler:
             value_bytes=self._bytes[operation] / tasks,
             batch=tasks / max(1, self._invocations[operation]),
             count=tasks,
+            reading_s=self._reading_s[operation] / tasks,
+            sending_s=self._sending_s[operation] / tasks,
         )

@@ -156,7 +156,13 @@ class Invocation:
         """Call the operation for one task and return what it gave, in a form that can travel."""
         operation = self._environment.operation()
         self._enter_settings()
-        return materialised(operation(*arguments(self._bindings(row), self._constants(), self._frames)))
+        return materialised(operation(*self._arguments(row)))
+
+    def _arguments(self, row: int) -> list[Any]:
+        begun_s = time.perf_counter()
+        given = arguments(self._bindings(row), self._constants(), self._frames)
+        self._outcomes.reading_s += time.perf_counter() - begun_s
+        return given
 
     def _bindings(self, row: int) -> Sequence[Binding]:
         bindings = row_of(self._columns, row)
@@ -183,6 +189,7 @@ class Invocation:
         if task in self._unsent and (task in self._parts.wanted or self._frames.share(task, value)):
             outcomes.unsent.append(task)
             return 0
+        begun_s = time.perf_counter()
         name, parts = self._encoded(task, value)
         size_bytes = size_of(parts)
         if size_bytes <= min(inline_bytes, self._room_bytes):
@@ -193,6 +200,7 @@ class Invocation:
         else:
             self._client.write(self._run, name, parts)
             outcomes.stored.append(task)
+        outcomes.sending_s += time.perf_counter() - begun_s
         return size_bytes
 
     def _send_shared(self) -> None:

@@ -104,9 +104,25 @@ def own(value: object) -> object:
     """Return a value as another task would get it, to do with as it likes: between two operations that are one here."""
     if type(value) in _ATOMS:
         return value
+    alone = (
+        sys.getrefcount(value) == _ALONE
+    )  # on a line of its own: a call that is being made refers to it, too
     from .handing import handed  # noqa: PLC0415  (few operations are fused)
 
-    return handed(value)
+    return handed(value, alone=alone)
+
+
+def _references(value: object) -> int:
+    return sys.getrefcount(value)
+
+
+def _references_of_one_name() -> int:
+    value = object()
+    return _references(value)  # called as an operation calls `own`
+
+
+_ALONE = _references_of_one_name()
+"""How many references `own` sees where nothing but the one name in its operation holds a value."""
 
 
 def _revive(entry: object) -> object:

@@ -6,9 +6,10 @@ In: a value. Out: the same, or a copy, which nobody else can reach. Must not han
 from __future__ import annotations
 
 import pickle
+from _weakref import getweakrefcount
 
-from .frame import taken_apart
-from .inputs import is_immutable
+from .frame import copied, taken_apart
+from .inputs import PLAIN, is_immutable
 from .iterators import materialised
 
 TYPE_CHECKING = False
@@ -16,13 +17,32 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def handed(value: Any) -> Any:
-    """Return a value as whoever reads it would get it.
+def handed(value: Any, *, alone: bool = False) -> Any:
+    """Return a value as whoever reads it would get it; what is `alone`, which nothing else refers to, need not be copied.
 
     Raises:
         UnshippableValueError: it does not pickle.
     """
     if is_immutable(value):
         return value
+    if alone and _is_all_its_own(value):
+        return value
     pickled, buffers = taken_apart(materialised(value))
-    return pickle.loads(pickled, buffers=map(bytearray, buffers))
+    return pickle.loads(pickled, buffers=map(copied, buffers))
+
+
+def _is_all_its_own(value: Any) -> bool:
+    """Whether nobody can reach what is in a value but through it, and a copy would be the same in all that one can tell."""
+    kind = type(value)
+    if kind is list:
+        return PLAIN.issuperset(map(type, value))
+    if kind is dict:
+        return PLAIN.issuperset(map(type, value)) and PLAIN.issuperset(map(type, value.values()))
+    return kind.__module__ == "numpy" and kind.__qualname__ == "ndarray" and _is_plain_array(value)
+
+
+def _is_plain_array(value: Any) -> bool:
+    """Whether an array of NumPy's has memory of its own, without gaps, with nothing but numbers in it."""
+    flags, dtype = value.flags, value.dtype
+    is_own = flags.owndata and flags.forc and value.base is None
+    return is_own and not dtype.hasobject and dtype.metadata is None and getweakrefcount(value) == 0

@@ -33,7 +33,8 @@ _ATOMS = frozenset(
     | {FunctionType, BuiltinFunctionType}  # code, not values: one for all tasks, as in any process
 )
 _COMPOUNDS = frozenset({tuple, frozenset})
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, range})
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, range})
+"""Types of values that all tasks of a batch may share."""
 
 
 class Frames:
@@ -55,7 +56,7 @@ class Frames:
 
     def share(self, ref: Ref, value: Any) -> bool:
         """Keep a value for all tasks, if none can change it; return whether."""
-        if type(value) not in _PLAIN:
+        if type(value) not in PLAIN:
             return False
         self._shared[ref] = value
         return True

@@ -18,7 +18,7 @@ class Outcomes:
 
     __slots__ = (
         "_at_s", "_begun_s", "_bytes", "_seconds", "_started_s", "_tasks",
-        "errors", "inline", "left", "modules", "outputs", "stored", "unsent",
+        "errors", "inline", "left", "modules", "outputs", "reading_s", "sending_s", "stored", "unsent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -27,6 +27,7 @@ class Outcomes:
         self._started_s: list[float] = []
         self._seconds: list[float] = []
         self._bytes: list[int] = []
+        self.reading_s = self.sending_s = 0.0
         self.inline: list[bytes] = []
         self.stored: list[int] = []
         self.unsent: list[int] = []
@@ -55,6 +56,8 @@ class Outcomes:
             "started_s": self._started_s,
             "seconds": self._seconds,
             "bytes": self._bytes,
+            "reading_s": round(self.reading_s, 6),
+            "sending_s": round(self.sending_s, 6),
             "inline": b2a_base64(b"".join(self.inline), newline=False).decode(),
             "stored": self.stored,
             "unsent": self.unsent,

@@ -40,6 +40,7 @@ Reply::
      "started_s": [0.0, 0.01, 0.02],       # after `at_s`
      "seconds": [0.01, 0.01, 0.2],
      "bytes": [812, 70000, 0],             # of the value's frame
+     "reading_s": 0.01, "sending_s": 0.02,   # what reading all tasks' inputs, and sending their values, took of that
      "inline": "<base64>",                 # the frames that ride in the reply, one after the other
      "stored": [19],                       # tasks whose values were stored instead, under their names
      "unsent": [],                         # tasks whose values are nowhere: whoever reads them is in this reply

@@ -48,6 +48,12 @@ class InvocationEnded:
 
     cold: bool
     reply_bytes: int
+    reading_s: float = 0.0
+    """What reading its tasks' inputs took."""
+
+    sending_s: float = 0.0
+    """What sending their values took."""
+
     failure: str
     """Empty, or the name of the outcome: `throttled`, `out of memory`, `timed out`, …"""
 

@@ -82,6 +82,12 @@ class Answered:
     value_bytes: tuple[int, ...]
     """Of each value's frame; 0 where the task failed."""
 
+    reading_s: float
+    """What reading all tasks' inputs took, of their `seconds`."""
+
+    sending_s: float
+    """What sending all tasks' values took, of their `seconds`."""
+
     frames: tuple[bytes | None, ...]
     """The frames that came with the reply; None where the value was stored, or the task failed."""
 
@@ -198,6 +204,8 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         started_s=tuple([at_s + after_s for after_s in body["started_s"]]),
         seconds=tuple(body["seconds"]),
         value_bytes=tuple(body["bytes"]),
+        reading_s=body["reading_s"],
+        sending_s=body["sending_s"],
         frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
         errors=errors,
         unsent=frozenset(body["unsent"]),

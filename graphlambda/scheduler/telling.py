@@ -118,6 +118,8 @@ class Teller:
                     seconds=seconds, reply_bytes=reply_bytes,
                     billed_s=answered.billed_s if answered else 0.0,
                     cold=answered.cold if answered else False,
+                    reading_s=answered.reading_s if answered else 0.0,
+                    sending_s=answered.sending_s if answered else 0.0,
                     failure="" if isinstance(outcome, Answered) else outcome.kind.value,
                 )
             )  # fmt: skip

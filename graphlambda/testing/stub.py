@@ -178,6 +178,8 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "started_s": nothing,
         "seconds": nothing,
         "bytes": [len(frame) for frame in frames],
+        "reading_s": 0.0,
+        "sending_s": 0.0,
         "inline": b2a_base64(b"".join(frames), newline=False).decode(),
         "stored": [],
         "unsent": [],

@@ -37,6 +37,16 @@ def test_another_result_of_a_peer_is_told() -> None:
     assert told["merge: all peers give the same result"] is False
 
 
+def test_a_peer_that_fails_is_no_reason_to_say_nothing_of_the_others() -> None:
+    cases = [
+        raced("merge", 1.0, 2.0),
+        Raced("GEMM", 0.06, {"graphlambda": Result(1.0, (1.0,))}, failed=("distributed",)),
+    ]
+    told = dict(bars(cases, None))
+    assert told["GEMM: distributed comes to the end"] is False
+    assert told["geometric mean of our time over distributed's: 0.50 (at most 0.8)"] is True
+
+
 def test_a_case_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         race.main(["GEMMM"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import dask._task_spec
@@ -34,6 +35,10 @@ def double(value: int) -> int:
 
 def add(*values: int) -> int:
     return sum(values)
+
+
+def negative(value: int) -> int:
+    return -value
 
 
 def alternating(count: int) -> Any:
@@ -126,7 +131,7 @@ def test_the_operation_that_fusion_makes_is_the_same_under_any_hash_seed() -> No
 def test_short_tasks_are_fused_and_long_ones_are_not() -> None:
     plain = compile_collections(alternating(100))
     assert compile_collections(alternating(100), fusing=measured(plain, 0.001)).task_count == 50
-    assert compile_collections(alternating(100), fusing=measured(plain, 0.1)).task_count == 100
+    assert compile_collections(alternating(100), fusing=measured(plain, 1.0)).task_count == 100
 
 
 def test_a_fusion_that_brings_little_gets_no_function() -> None:
@@ -147,10 +152,10 @@ def test_what_is_not_measured_is_not_fused() -> None:
 def test_what_is_fused_already_stays_so_although_measurements_change() -> None:
     plain = compile_collections(alternating(100))
     fused = compile_collections(alternating(100), fusing=measured(plain, 0.001))
-    both = {**measured(plain, 0.02).profiles, **measured(fused, 0.04).profiles}
+    both = {**measured(plain, 0.2).profiles, **measured(fused, 0.4).profiles}
     again = Fusing(profiles=both, overhead_s=0.01)
     assert compile_collections(alternating(100), fusing=again).task_count == 50
-    assert compile_collections(alternating(100), fusing=measured(plain, 0.02)).task_count == 100
+    assert compile_collections(alternating(100), fusing=measured(plain, 0.2)).task_count == 100
 
 
 def test_a_long_task_keeps_a_short_one_with_it_where_nobody_waits_for_that() -> None:
@@ -170,6 +175,52 @@ def test_a_long_task_keeps_a_short_one_with_it_where_nobody_waits_for_that() -> 
     }
     wide = compile_collections(joined, fusing=Fusing(profiles=profiles, overhead_s=0.01))
     assert wide.task_count == 300
+
+
+def pairs(count: int, *, moving_s: float, overhead_s: float = 0.001) -> Any:
+    """Return pairs of tasks of half a second each, and measurements in which a value's way takes so long."""
+    values = [delayed(double)(delayed(inc)(number)) for number in range(count)]
+    profile = Profile(
+        seconds=0.5,
+        p95_s=0.6,
+        value_bytes=1,
+        batch=1,
+        count=1,
+        reading_s=moving_s / 2,
+        sending_s=moving_s / 2,
+    )
+    forms = [table.operation.form for table in compile_collections(values).tables]
+    return values, Fusing(profiles=dict.fromkeys(forms, profile), overhead_s=overhead_s)
+
+
+def test_long_tasks_are_fused_where_their_values_take_long_to_move() -> None:
+    for moving_s, tasks in ((0.1, 8), (0.04, 16), (0.0, 16)):
+        values, fusing = pairs(8, moving_s=moving_s)
+        assert compile_collections(values, fusing=fusing).task_count == tasks
+    values, fusing = pairs(8, moving_s=0.1)
+    assert compile_collections(values, fusing=replace(fusing, longest_s=1.0)).task_count == 16
+
+
+def test_what_moves_little_in_all_gets_no_function() -> None:
+    values, fusing = pairs(2, moving_s=0.1)
+    assert compile_collections(values, fusing=fusing).task_count == 4
+
+
+def test_a_task_that_waits_for_several_is_not_fused_with_a_long_one_however_long_values_move() -> None:
+    joined = [delayed(add)(delayed(inc)(number), delayed(double)(number)) for number in range(20)]
+    _, fusing = pairs(20, moving_s=0.4)
+    (profile, *_) = fusing.profiles.values()
+    profiles = {table.operation.form: profile for table in compile_collections(joined).tables}
+    assert compile_collections(joined, fusing=replace(fusing, profiles=profiles)).task_count == 60
+
+
+def test_what_takes_the_place_of_a_new_function_need_not_save_another() -> None:
+    values, fusing = pairs(8, moving_s=0.1)
+    longer = [delayed(negative)(value) for value in values]
+    short = Profile(seconds=0.0005, p95_s=0.0005, value_bytes=1, batch=1, count=1)
+    profiles = {table.operation.form: short for table in compile_collections(longer).tables}
+    both = replace(fusing, profiles={**profiles, **fusing.profiles})
+    assert compile_collections(longer, fusing=both).task_count == 8
 
 
 def append(values: list[int], value: int) -> list[int]:

@@ -7,7 +7,9 @@ from graphlambda.report import Profiler
 from graphlambda.scheduler.events import Event, InvocationEnded, RunEnded, TasksDone
 
 
-def ended(operation: str, seconds: float, *, cold: bool = False, failure: str = "") -> InvocationEnded:
+def ended(
+    operation: str, seconds: float, *, cold: bool = False, failure: str = "", moving_s: float = 0.0
+) -> InvocationEnded:
     return InvocationEnded(
         at_s=0.0,
         operation=operation,
@@ -18,6 +20,8 @@ def ended(operation: str, seconds: float, *, cold: bool = False, failure: str = 
         cold=cold,
         reply_bytes=0,
         failure=failure,
+        reading_s=moving_s,
+        sending_s=2 * moving_s,
     )
 
 
@@ -38,14 +42,16 @@ def done(operation: str, *seconds: float) -> TasksDone:
 def test_operations_are_measured_by_form() -> None:
     profiler = Profiler({"a": "form-a", "b": "form-b", "part": "form-part", "c": "form-c"})
     events: list[Event] = [
-        ended("a", 9.0, cold=True), done("a", 1.0), ended("a", 6.0), done("a", 2.0, 3.0), done("part", 0.5),
+        ended("a", 9.0, cold=True), done("a", 1.0), ended("a", 6.0, moving_s=0.75), done("a", 2.0, 3.0), done("part", 0.5),
         ended("b", 7.0, failure="throttled"), ended("b", 2.0), done("b", 1.0),
         RunEnded(run="r", at_s=0.0, seconds=1.0, failure=""),
     ]  # fmt: skip
     for event in events:
         profiler(event)
     assert profiler.profiles() == {
-        "form-a": Profile(seconds=2.0, p95_s=2.0, value_bytes=100.0, batch=1.5, count=3),
+        "form-a": Profile(
+            seconds=2.0, p95_s=2.0, value_bytes=100.0, batch=1.5, count=3, reading_s=0.25, sending_s=0.5
+        ),
         "form-part": Profile(seconds=0.5, p95_s=0.5, value_bytes=100.0, batch=1.0, count=1),
         "form-b": Profile(seconds=1.0, p95_s=1.0, value_bytes=100.0, batch=1.0, count=1),
     }

@@ -128,6 +128,7 @@ def test_a_large_value_goes_to_the_store(function: Start, requests: Requests, st
     assert large["bytes"] == store.size("run-1", "v-0")
     stored = frame.decode(store.get("run-1", "v-0"), key=bytes(range(32)), context=b"run-1/v-0")
     assert stored == bytes(70_000)
+    assert 0 < reply["sending_s"] <= sum(outcome["seconds"] for outcome in reply["outcomes"])
 
 
 def test_inline_values_never_fill_more_than_the_reply_may(function: Start, requests: Requests) -> None:

@@ -83,6 +83,7 @@ class Told(Profiler):
 
 
 NOTHING = program_of([], [])
+UNMEASURED = Fusing(longest_s=150.0)
 ONCE = Profile(seconds=1.0, p95_s=2.0, value_bytes=10.0, batch=4.0, count=100)
 AGAIN = Profile(seconds=2.0, p95_s=4.0, value_bytes=20.0, batch=8.0, count=300)
 
@@ -96,11 +97,11 @@ def test_what_a_program_was_fused_by_is_not_forgotten(config: Config) -> None:
 
 
 def test_measurements_of_several_runs_are_weighed_by_their_tasks(config: Config) -> None:
-    assert fusing_of(config) == Fusing()
+    assert fusing_of(config) == UNMEASURED
     learn(Told({"a": ONCE, "b": ONCE}, 0.5), NOTHING, config)
     learn(Told({"a": AGAIN}, None), NOTHING, config)
     mixed = Profile(seconds=1.75, p95_s=3.5, value_bytes=17.5, batch=7.0, count=400)
-    assert fusing_of(config) == Fusing(profiles={"a": mixed, "b": ONCE}, overhead_s=0.5)
+    assert fusing_of(config) == replace(UNMEASURED, profiles={"a": mixed, "b": ONCE}, overhead_s=0.5)
 
 
 def test_what_was_measured_longest_ago_is_forgotten_first(config: Config) -> None:
@@ -126,10 +127,10 @@ def test_a_damaged_note_is_said_so_and_written_anew(config: Config, content: byt
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.warns(ProfileWarning, match=f"{path} cannot be read"):
-        assert fusing_of(config) == Fusing()
+        assert fusing_of(config) == UNMEASURED
     with pytest.warns(ProfileWarning):
         learn(Told({"a": ONCE}, 0.5), NOTHING, config)
-    assert fusing_of(config) == Fusing(profiles={"a": ONCE}, overhead_s=0.5)
+    assert fusing_of(config) == replace(UNMEASURED, profiles={"a": ONCE}, overhead_s=0.5)
 
 
 def test_who_overrules_fusion_reads_no_measurements(config: Config) -> None:
