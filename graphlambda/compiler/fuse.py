@@ -69,7 +69,7 @@ class Profile:
     """How many tasks this is known from."""
 
     reading_s: float = 0.0
-    """What reading a task's inputs takes, of its seconds: the mean."""
+    """What reading a task's inputs takes in a warm environment, of its seconds: the mean; 0 where that is not known."""
 
     sending_s: float = 0.0
     """What sending its value takes, of its seconds: the mean."""

@@ -30,6 +30,7 @@ class Profiler:
         self._tasks: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._invocations: Counter[str] = Counter()
+        self._warm: Counter[str] = Counter()
         self._reading_s: defaultdict[str, float] = defaultdict(float)
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._overheads_s: list[float] = []
@@ -44,8 +45,9 @@ class Profiler:
                 if not event.failure:
                     self._last, self._inside_s = event, 0.0
                     self._invocations[event.operation] += 1
-                    self._reading_s[event.operation] += event.reading_s
-                    self._sending_s[event.operation] += event.sending_s
+                    if not event.cold:  # a first value is read with the modules that it takes
+                        self._reading_s[event.operation] += event.reading_s
+                        self._sending_s[event.operation] += event.sending_s
             case TasksDone():
                 self._done(event)
             case RunEnded():
@@ -66,6 +68,8 @@ class Profiler:
         seconds = self._seconds.setdefault(event.operation, [])
         seconds += event.seconds[: _SAMPLE - len(seconds)]
         self._tasks[event.operation] += len(event.tasks)
+        if self._last is not None and not self._last.cold:
+            self._warm[event.operation] += len(event.tasks)
         self._bytes[event.operation] += sum(event.value_bytes)
 
     def _close(self) -> None:
@@ -82,6 +86,6 @@ class Profiler:
             value_bytes=self._bytes[operation] / tasks,
             batch=tasks / max(1, self._invocations[operation]),
             count=tasks,
-            reading_s=self._reading_s[operation] / tasks,
-            sending_s=self._sending_s[operation] / tasks,
+            reading_s=self._reading_s[operation] / max(1, self._warm[operation]),
+            sending_s=self._sending_s[operation] / max(1, self._warm[operation]),
         )

@@ -42,7 +42,7 @@ def done(operation: str, *seconds: float) -> TasksDone:
 def test_operations_are_measured_by_form() -> None:
     profiler = Profiler({"a": "form-a", "b": "form-b", "part": "form-part", "c": "form-c"})
     events: list[Event] = [
-        ended("a", 9.0, cold=True), done("a", 1.0), ended("a", 6.0, moving_s=0.75), done("a", 2.0, 3.0), done("part", 0.5),
+        ended("a", 9.0, cold=True, moving_s=5.0), done("a", 1.0), ended("a", 6.0, moving_s=0.75), done("a", 2.0, 3.0), done("part", 0.5),
         ended("b", 7.0, failure="throttled"), ended("b", 2.0), done("b", 1.0),
         RunEnded(run="r", at_s=0.0, seconds=1.0, failure=""),
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_operations_are_measured_by_form() -> None:
         profiler(event)
     assert profiler.profiles() == {
         "form-a": Profile(
-            seconds=2.0, p95_s=2.0, value_bytes=100.0, batch=1.5, count=3, reading_s=0.25, sending_s=0.5
+            seconds=2.0, p95_s=2.0, value_bytes=100.0, batch=1.5, count=3, reading_s=0.375, sending_s=0.75
         ),
         "form-part": Profile(seconds=0.5, p95_s=0.5, value_bytes=100.0, batch=1.0, count=1),
         "form-b": Profile(seconds=1.0, p95_s=1.0, value_bytes=100.0, batch=1.0, count=1),
