@@ -94,9 +94,9 @@ def by_boto3(tasks: int) -> dict[str, float]:
         return {"tasks": tasks, "seconds": time.perf_counter() - begun_s}
 
 
-def in_flight(tasks: int) -> dict[str, float]:
-    """Keep half of all tasks in flight at once, each for about five seconds."""
-    with stub(latency_s=5.0) as to:
+def in_flight(tasks: int, latency_s: float = 5.0) -> dict[str, float]:
+    """Keep half of all tasks in flight at once, each for about so many seconds."""
+    with stub(latency_s=latency_s) as to:
         figures = _run(independent(tasks), to, batch=1, concurrency=tasks // 2)
         return {**figures, "most_in_flight": to.seen().most_in_flight}
 
@@ -108,9 +108,9 @@ def graph(tasks: int) -> dict[str, float]:
         return {**figures, "invocations": to.seen().requests}
 
 
-def hops(at_once: int) -> dict[str, float]:
-    """Run chains beside each other, whose tasks take about a second: each completion makes one task possible."""
-    with stub(latency_s=1.0) as to:
+def hops(at_once: int, latency_s: float = 1.0) -> dict[str, float]:
+    """Run chains beside each other, whose tasks take about so many seconds: each completion makes one task possible."""
+    with stub(latency_s=latency_s) as to:
         figures = _run(chains(at_once, 8), to, batch=1, concurrency=at_once)
         seen = to.seen()
         cuts = statistics.quantiles(seen.hops_s, n=100)

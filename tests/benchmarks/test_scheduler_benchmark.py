@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from benchmarks.scheduler import CASES, Case, main
+from benchmarks.scheduler import CASES, Case, hops, in_flight, main
 from benchmarks.synthetic import chains, independent, reduction
 from graphlambda.scheduler.order import ranks
 from graphlambda.testing.stub import stub
@@ -19,8 +19,8 @@ def test_every_task_is_an_invocation_of_its_own_where_invocations_are_counted() 
 
 
 def test_as_many_are_in_flight_as_are_asked_for() -> None:
-    assert CASES["in-flight"].measure(60)["most_in_flight"] == 30
-    assert CASES["hops"].measure(30)["most_in_flight"] == 30
+    assert in_flight(60, latency_s=1.0)["most_in_flight"] == 30
+    assert hops(30, latency_s=0.5)["most_in_flight"] == 30
 
 
 def test_a_graph_shares_invocations() -> None:
