@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from _weakref import getweakrefcount
+from sys import getrefcount
 
 from .frame import copied, taken_apart
 from .inputs import PLAIN, is_immutable
@@ -35,10 +36,26 @@ def _is_all_its_own(value: Any) -> bool:
     """Whether nobody can reach what is in a value but through it, and a copy would be the same in all that one can tell."""
     kind = type(value)
     if kind is list:
-        return PLAIN.issuperset(map(type, value))
+        return PLAIN.issuperset(map(type, value)) or _are_all_their_own(value)
     if kind is dict:
         return PLAIN.issuperset(map(type, value)) and PLAIN.issuperset(map(type, value.values()))
     return kind.__module__ == "numpy" and kind.__qualname__ == "ndarray" and _is_plain_array(value)
+
+
+def _are_all_their_own(members: list[Any]) -> bool:
+    """Whether a list holds nothing but such values, and lists that nothing else refers to."""
+    return all(
+        type(member) in PLAIN or (count == _ONE and type(member) is list and _is_all_its_own(member))
+        for member, count in zip(members, _references(members), strict=True)
+    )
+
+
+def _references(members: list[Any]) -> list[int]:
+    return [getrefcount(member) for member in members]
+
+
+(_ONE,) = _references([[]])
+"""How many references are seen where nothing but the list holds a member."""
 
 
 def _is_plain_array(value: Any) -> bool:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 SHARED = np.arange(1_000.0)
 VIEWED = np.ones((1_000, 2))
+INNER = [1]
 
 ITS_OWN: dict[str, Callable[[], Any]] = {
     "an array": lambda: np.ones(1_000),
     "an array in Fortran's order": lambda: np.ones((100, 10), order="F"),
     "a list of texts": lambda: [str(number) for number in range(1_000)],
+    "lists in a list": lambda: [[str(number), [number]] for number in range(1_000)],
     "a dictionary of numbers": lambda: {number: float(number) for number in range(1_000)},
 }
 
@@ -40,7 +42,9 @@ REACHED: dict[str, Callable[[], Any]] = {
     "a view of all": lambda: VIEWED[:],
     "an array of objects": lambda: np.array([[], []], dtype=object),
     "an array in a list": lambda: [SHARED],
-    "a list in a list": lambda: [[1], [2]],
+    "one list twice in a list": lambda: [INNER, [INNER]],
+    "a list in a list that another name holds": lambda: [[1], INNER],
+    "a tuple in a list": lambda: [([1],)],
     "a frame": lambda: pd.DataFrame({"a": SHARED}),
 }
 
