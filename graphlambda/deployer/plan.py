@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from graphlambda.deployer.functions import Call, Ref
+from graphlambda.deployer.names import log_group
 from graphlambda.deployer.specs import environment, runtime_name
 
 if TYPE_CHECKING:
@@ -65,11 +66,6 @@ def disagreements(wanted: Configuration, reported: Configuration) -> tuple[str, 
         for field, wish in asdict(wanted).items()
         if report[field] != wish
     )
-
-
-def log_group(deployment_id: str) -> str:
-    """Return the one log group of a deployment's functions: one to keep, to search, to delete."""
-    return f"/graphlambda/{deployment_id}"
 
 
 def _published(layer: LayerSpec, deployed: Deployed) -> bool:
