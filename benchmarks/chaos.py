@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.synthetic import reduction
 from graphlambda.testing.chaos import ALL_BEARABLE, BEARABLE, Scenario, scenario
+from graphlambda.testing.chaos_checks import Subject
 from graphlambda.testing.chaos_figures import Figures
-from graphlambda.testing.chaos_play import Subject, on_disk, play
+from graphlambda.testing.chaos_ground import on_disk
+from graphlambda.testing.chaos_play import play
+from graphlambda.testing.values import identical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +60,7 @@ def _scenario(seed: int, leaves: int, inline_bytes: int) -> Scenario:
         scenario(seed),
         shape="reduction", tasks=3 * leaves - 1, concurrency=64, batch=None, inline_bytes=inline_bytes,
         faults=ALL_BEARABLE, rate=RATE, most=BEARABLE, task_s=(0.001, 0.05), storm_s=(60.0, 240.0),
+        deaths=None, idempotent=None, in_bucket=False,
     )  # fmt: skip
 
 
@@ -64,7 +68,7 @@ def _subject(leaves: int) -> Subject:
     program = reduction(leaves)
     operations = {table.operation.id: call for table, call in zip(program.tables, _OPERATIONS, strict=True)}
     total = leaves * (leaves - 1) // 2 * 0.5
-    return Subject(program=program, operations=operations, values=[total], maker=lambda _value: None)
+    return Subject(program=program, operations=operations, values=[total], same=identical)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from graphlambda.config import Config, tiers
 from graphlambda.errors import AuthenticationError, NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
 from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
-from graphlambda.scheduler.replay import count_done
+from graphlambda.scheduler.replay import done_in
 from graphlambda.store.claims import LEASE, canceller, holder, refuse_cancelled, take, this_client
 from graphlambda.store.folders import DiskFolders
 from graphlambda.store.keys import derive, root_key
@@ -157,7 +157,7 @@ def _waiting(folder: Folder, config: Config) -> WaitingRun | None:
     return WaitingRun(
         id=folder.run,
         started_s=terms.started_s,
-        done=count_done(journal(folder, _key(config, folder.run))),
+        done=len(done_in(journal(folder, _key(config, folder.run)))),
         tasks=terms.tasks,
         holder=str(holder(folder) or ""),
         canceller=canceller(folder),

@@ -68,7 +68,7 @@ class _PassingError(Exception):
 class Bucket:
     """Objects of one bucket whose keys begin with a prefix."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (where it is, who asks, and how)
         self,
         url: str,
         prefix: str,
@@ -79,15 +79,19 @@ class Bucket:
         ca: str | None = None,
         calm_s: float = CALM_S,
         pause: Callable[[float], None] = time.sleep,
+        http: Http | None = None,
     ) -> None:
-        """`url` is the bucket's; `prefix` ends in a slash, or is empty; `owner` is the account that must own it."""
+        """`url` is the bucket's; `prefix` ends in a slash, or is empty; `owner` is the account that must own it.
+
+        `http` has the connections; None: new ones, which trust `ca` and wait for `calm_s`.
+        """
         scheme, _, rest = url.partition("://")
         host, slash, path = rest.partition("/")
         self.url = url
         self.prefix = prefix
         self._path = slash + path
         self._tls = scheme == "https"
-        self._http = Http(f"{scheme}://{host}", ca, calm_s)
+        self._http = http or Http(f"{scheme}://{host}", ca, calm_s)
         self._origin = f"{scheme}://{host}"
         self._region = region
         self._keys = keys

@@ -60,6 +60,10 @@ PROGRAM = "program"
 _SEGMENT = "journal-"
 
 
+def _taken(folder: Folder) -> Claim:
+    return take(folder, this_client())
+
+
 class End(Enum):
     """How a run ended."""
 
@@ -90,6 +94,9 @@ class Durable:
     begin_after_s: float = BEGIN_AFTER_S
     """When the program is written, after the run's begin; see `patience_s`."""
 
+    take: Callable[[Folder], Claim] = _taken
+    """Claims a new run, once all that was saved lies in its folder."""
+
     attempts_over_s: float = 0.0
     """When the last attempt of an earlier client of the run has ended, in seconds since the epoch."""
 
@@ -105,6 +112,7 @@ class Keeper:
         self._stopped = False
         self._records: list[Record] = []
         self._segments = 0
+        self._told = asyncio.Event()
         self._writing = asyncio.Lock()
         self._threads = ThreadPoolExecutor(
             2, "graphlambda-keeper"
@@ -119,13 +127,14 @@ class Keeper:
     def commit(self, task: int, frame: bytes | None, size_bytes: int) -> None:
         """Take a committed value."""
         if self._durable:
-            self._records.append(committed(task, frame, size_bytes))
+            self.note(committed(task, frame, size_bytes))
             self.backlog_bytes += len(frame or b"")
 
     def note(self, record: Record) -> None:
         """Take something else that the journal is to tell."""
         if self._durable:
             self._records.append(record)
+            self._told.set()
 
     async def flush(self) -> None:
         """Write what was told, and then delete what was let go by it."""
@@ -219,7 +228,9 @@ class Keeper:
                 records, self._records, self.backlog_bytes = self._records, [], 0
                 await self._kept(partial(self._begin, records), "writing the program")
         while self._durable:
+            await self._told.wait()  # a run that waits for its functions wakes nobody
             await asyncio.sleep(FLUSH_EVERY_S)
+            self._told.clear()
             await self.flush()
 
     async def _renewing(self) -> None:
@@ -242,7 +253,7 @@ class Keeper:
             )
         if records:
             self._add(records)
-        self._claim = take(folder, this_client())
+        self._claim = self._durable.take(folder)
 
     def _dumps(self, value: Any, *, protocol: int, buffer_callback: Any) -> bytes:
         """Pickle a program, which may take seconds, in steps: the run goes on between them, or is over."""

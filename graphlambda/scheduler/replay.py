@@ -66,15 +66,15 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
     return past
 
 
-def count_done(records: Iterable[Record]) -> int:
-    """Return how many tasks a journal tells are done."""
+def done_in(records: Iterable[Record]) -> set[int]:
+    """Return the tasks that a journal tells are done."""
     done: set[int] = set()
     for record in records:
         if record.kind in {Kind.COMMITTED, Kind.STORED, Kind.UNSENT}:
             done.add(record.subject)
         elif record.kind == Kind.LOST:
             done.difference_update(lost_in(record))
-    return len(done)
+    return done
 
 
 def _start_all(state: RunState, started: set[int]) -> None:

@@ -108,7 +108,7 @@ class Claim:
     def __init__(
         self, folder: Folder, lease: Lease, tag: str, clock: Callable[[], float], before_s: float
     ) -> None:
-        """`before_s` is when the client before this one renewed its lease last; 0 where this is the first."""
+        """`before_s` is until when the client before this one may have sent something; 0 where this is the first."""
         self.folder = folder
         self.before_s = before_s
         self._lease = lease
@@ -165,7 +165,7 @@ def take(folder: Folder, owner: Owner, clock: Callable[[], float] = time.time) -
     elif (held := Lease.of(found.content, folder.run)).holds(clock()):
         raise _held(folder.run, held)
     else:
-        before_s = held.renewed_s
+        before_s = max(held.renewed_s, min(held.until_s, clock()))  # it sent on until it died
         folder.replace(LEASE, mine.content(), found.tag)
     now = folder.read(LEASE)
     if now is None:

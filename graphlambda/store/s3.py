@@ -22,6 +22,7 @@ from graphlambda.store.listing import abort_uploads, delete_objects, folders, ob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from graphlambda.runtime.http1 import Http
     from graphlambda.runtime.identity import Keys
 
 _NEW: Mapping[str, Any] = {"renewed_s": 0.0, "ended": ""}
@@ -63,12 +64,14 @@ class Location:
         *,
         ca: str | None = None,
         pause: Callable[[float], None] = time.sleep,
+        http: Http | None = None,
     ) -> Bucket:
         """Return the objects there.
 
-        `keys` is asked at each request, so they may change; `ca` is a file of certificates, None: the system's.
+        `keys` is asked at each request, so they may change; `ca` is a file of certificates, None: the system's;
+        `http` has the connections, None: new ones.
         """
-        return Bucket(**self.told(), keys=keys, ca=ca, pause=pause)
+        return Bucket(**self.told(), keys=keys, ca=ca, pause=pause, http=http)
 
     def told(self) -> dict[str, Any]:
         """Return what a request says of it."""
@@ -92,11 +95,12 @@ class S3Store(ClientStore):
         *,
         ca: str | None = None,
         pause: Callable[[float], None] = time.sleep,
+        http: Http | None = None,
     ) -> None:
         """Take the arguments of `Location.objects`."""
         self.location = location
         self.keys = keys
-        self._bucket = location.objects(keys, ca=ca, pause=pause)
+        self._bucket = location.objects(keys, ca=ca, pause=pause, http=http)
         self._client = S3Client(self._bucket)
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from graphlambda.errors import (
     EnvironmentLostError,
     InvokeError,
     LostValueError,
+    OutcomeUnknownError,
     OutOfMemoryError,
     StoreError,
     ThrottledError,
@@ -57,6 +58,12 @@ class Fault(StrEnum):
     CUT_OFF = "store's connections cut"
     FULL = "store's server full from now on"
     EVICTING = "store's server short of memory from now on"
+    S3_BUSY = "S3 asks to slow down (503)"
+    S3_RESET = "S3's connection reset before the request was sent"
+    S3_LOST = "S3's answer lost"
+    S3_CUT = "S3's answer cut short"
+    S3_SILENT = "S3 does not answer"
+    CLIENT_DIED = "client killed"
 
 
 BEYOND: dict[Fault, type[Exception]] = {
@@ -98,8 +105,11 @@ AT_ONCE: dict[Fault, type[Exception]] = {
 }
 """What a run may end with at the first of these, which may also be the last straw beside what is in `BEYOND`."""
 
+OF_S3 = frozenset({Fault.S3_BUSY, Fault.S3_RESET, Fault.S3_LOST, Fault.S3_CUT, Fault.S3_SILENT})
+"""What befalls single exchanges with a bucket, of functions and clients: all of them are repeated."""
+
 HARMLESS = frozenset({Fault.LATE, Fault.DUPLICATED, Fault.DOUBLED, Fault.CUT_OFF})
-"""What no run ends with, however often it happens."""
+"""What no run ends with, however often it happens; as are those of `OF_S3`, and deaths of clients."""
 
 OF_SERVERS = frozenset({Fault.RESTARTED, Fault.CUT_OFF, Fault.FULL, Fault.EVICTING})
 """What only a store can suffer that is a server; whoever starts that has to do it."""
@@ -107,8 +117,18 @@ OF_SERVERS = frozenset({Fault.RESTARTED, Fault.CUT_OFF, Fault.FULL, Fault.EVICTI
 ALL_BEARABLE = tuple(sorted({*BEYOND, *LOSING, *HARMLESS} - OF_SERVERS))
 """What a run without a server must bear, in bounds."""
 
+ONCE: dict[Fault, type[Exception]] = dict.fromkeys(LOSING, LostValueError)
+"""What a run may end with at the first of these, where no task may run twice: beside that an outcome is not known."""
+
 BEARABLE = 2
 """Faults that any task bears, whatever they are, since its third attempt is the last; and losses that any run bears."""
+
+
+MOMENTS = 250
+"""Within how many moments a client dies, if its run takes so many; most take some hundreds."""
+
+IN_BUCKET = 0.2
+"""The share of scenarios whose values lie in S3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +164,27 @@ class Scenario:
     storm_s: tuple[float, float]
     """From when to when every invocation is throttled, in seconds of the run."""
 
+    deaths: tuple[int, ...] | None = None
+    """After how many moments each client dies but the last, who goes on with the run; None: nobody could go on with it."""
+
+    idempotent: bool | None = None
+    """As `Limits.idempotent`."""
+
+    in_bucket: bool = False
+    """Whether values lie in S3."""
+
     @property
     def ends(self) -> frozenset[type[Exception]]:
         """The errors that this run may end with; without any, it must give its values."""
         beyond = BEYOND | LOSING if self.most > BEARABLE or AT_ONCE.keys() & set(self.faults) else {}
-        return frozenset(error for fault, error in {**beyond, **AT_ONCE}.items() if fault in self.faults)
+        tables: list[dict[Fault, type[Exception]]] = [beyond, AT_ONCE]
+        may_end: set[type[Exception]] = set()
+        if self.idempotent is False:
+            tables.append(ONCE)
+            may_end.add(OutcomeUnknownError)
+        return frozenset(
+            may_end.union(error for table in tables for fault, error in table.items() if fault in self.faults)
+        )
 
 
 def scenario(seed: int) -> Scenario:
@@ -161,6 +197,7 @@ def scenario(seed: int) -> Scenario:
         faults = [random.choice(sorted(AT_ONCE.keys() - OF_SERVERS)), *faults[:2]]
     start_s = random.uniform(0, 20)
     stormy = Fault.THROTTLED in faults
+    dying = seed % 3 == 0 and Fault.SLOW_STORE not in faults  # a folder that is too slow ends the keeping
     return Scenario(
         seed=seed,
         shape=random.choice(SHAPES),
@@ -173,4 +210,7 @@ def scenario(seed: int) -> Scenario:
         most=most,
         task_s=(0.0005, 0.3),
         storm_s=(start_s, start_s + random.uniform(0, 200)) if stormy else (0.0, 0.0),
+        deaths=tuple(random.choices(range(MOMENTS), k=random.randint(0, 3))) if dying else None,
+        idempotent=random.choice((None, None, True, False)) if dying else None,
+        in_bucket=random.random() < IN_BUCKET,
     )

@@ -1,4 +1,4 @@
-"""Graphs for runs under faults: every value says which task made it, and of what.
+"""Graphs for runs under faults: every value depends on which task made it, and of what.
 
 In: a seeded `Random` and Dask's module of graph nodes (this package imports Dask in its reader alone). Out: a graph
 and the keys wanted of it. A value that was made of wrong inputs differs from the right one in every element.
@@ -48,17 +48,9 @@ def third(number: int, elements: int, *inputs: Any) -> Any:
 
 
 def halves(number: int, elements: int, *inputs: Any) -> list[Any]:
-    """Return two parts of a task's value; readers take one each. A part names its task below zero."""
+    """Return two parts of a task's value; readers take one each."""
     value = _value(4, number, elements, inputs)
-    value[0] = -1 - number
     return [value, np.append(value, value)]
-
-
-def maker_of(value: Any) -> int | None:
-    """Return the number of the task that made a whole value; None for a part that was only picked."""
-    if isinstance(value, list):
-        return -1 - int(value[0][0])
-    return int(value[0]) if value[0] >= 0 else None
 
 
 def draw(random: Random, nodes: Any, shape: str, tasks: int) -> Graph:
@@ -80,9 +72,7 @@ def _value(salt: int, number: int, elements: int, inputs: tuple[Any, ...]) -> An
     total = crc32(repr((salt, number, elements)).encode())
     for each in _flat(list(inputs)):
         total = crc32(each, total)
-    value = np.arange(elements, dtype=np.int64) * 7919 + total
-    value[0] = number
-    return value
+    return np.arange(elements, dtype=np.int64) * 7919 + total
 
 
 def _flat(inputs: list[Any]) -> list[Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from array import array
 from base64 import b64decode, b64encode
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.compiler.projections import projections_of
 from graphlambda.runtime.answer import answer
 from graphlambda.runtime.environment import Environment
 from graphlambda.runtime.faults import FaultError
@@ -24,16 +26,18 @@ from graphlambda.testing.chaos_store import TroubledClient
 from graphlambda.testing.invokers import doubled, function_error, halved, refusal, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
+    from graphlambda.compiler.program import Program
+    from graphlambda.runtime.answer import Clients
     from graphlambda.scheduler.events import Event
     from graphlambda.scheduler.invoke import Reply
     from graphlambda.store.base import Store
     from graphlambda.testing.chaos import Scenario
 
-FUNCTION_S = 900.0
-"""The timeout of every function."""
+FUNCTION_S = 300.0
+"""The timeout of every function: minutes, of which each costs renewals of leases."""
 
 REASONS = (
     "ConcurrentInvocationLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded",
@@ -48,6 +52,7 @@ _NOT_READY = (
 )
 _UNAVAILABLE = (500, 502, 503, 504)
 _DEAD = function_error("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: segfault")
+_SLOW_S = (30.0, FUNCTION_S - 0.1)
 _SLOW = frozenset({Fault.LATE, Fault.RESET_AFTER, Fault.SILENT})
 _KILLED = frozenset({Fault.KILLED_BEFORE, Fault.KILLED_DURING, Fault.KILLED_AFTER})
 
@@ -56,38 +61,66 @@ class DiedError(Exception):
     """An environment is dead: no further task of its batch is run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One call of an operation for one task."""
+class Executions:
+    """Which tasks of a run were executed, as nobody inside it can know; small, since a run may have a million."""
 
-    start_s: float
-    end_s: float
-    """When its environment was done with the batch, or dead."""
+    def __init__(self, tasks: int) -> None:
+        self.times = array("I", bytes(4 * tasks))
+        """By task; without those that Lambda itself began by delivering a request twice."""
 
-    duplicate: bool
-    """Whether Lambda itself delivered the request once more."""
+        self.side_by_side = array("B", bytes(tasks))
+        """By task, whether it was executed while an attempt before it went on."""
+
+        self._until_s = array("d", bytes(8 * tasks))
+
+    def add(self, task: int, start_s: float, end_s: float) -> None:
+        """Take an execution: when its environment took the request, and when it was done with it, or dead."""
+        self.times[task] += 1
+        self.side_by_side[task] |= start_s < self._until_s[task]
+        self._until_s[task] = max(end_s, self._until_s[task])
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What truly happened, as nobody inside a run can know it."""
+    """What truly happened."""
 
     faults: Counter[Fault] = field(default_factory=Counter)
     invocations: int = 0
-    executions: defaultdict[int, list[Execution]] = field(default_factory=lambda: defaultdict(list))
-    """By the number that a task of `chaos_graphs` carries."""
-
+    runs: dict[str, Executions] = field(default_factory=dict)
     calls: int = 0
     """Of operations, whatever they made."""
 
-    def side_by_side(self) -> int:
-        """Return how many executions began while one of the same task went on that Lambda had not itself doubled."""
-        return sum(
-            any(one.start_s < other.start_s < one.end_s for one in executions)
-            for each in self.executions.values()
-            for executions in [[one for one in each if not one.duplicate]]
-            for other in executions
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request that an environment has got."""
+
+    function: str
+    payload: bytes
+    fault: Fault
+    rows: list[int]
+    """Tasks for which the operation is called; projections are not among them."""
+
+    executions: Executions
+    """Of its run."""
+
+    again: set[int] | None
+    """Takes the tasks that are executed, if its client went on with another's run."""
+
+    duplicate: bool = False
+    """Whether Lambda itself delivered it once more."""
+
+
+class Watched(Environment):
+    """An environment that tells which of a request's rows is at work."""
+
+    rows: Sequence[int] = ()
+    row = -1
+
+    def operation(self) -> Callable[..., Any]:
+        """Return what to call."""
+        self.row += 1
+        return super().operation()
 
 
 class ChaosLambda:
@@ -95,35 +128,43 @@ class ChaosLambda:
 
     def __init__(
         self,
+        program: Program,
         operations: Mapping[
             str, Callable[..., Any]
         ],  # by function: it has its operation's id, and a `+` if larger
-        maker: Callable[[Any], int | None],
         scenario: Scenario,
         random: Random,
         store: Store,
-        run: str,
+        clients: Clients,
         incidents: Mapping[Fault, Callable[[], None]],
     ) -> None:
         self.ledger = Ledger()
         self.closed = False
+        self._program = program
+        self._picking = projections_of(program).pickers.keys()
         self._operations = operations
-        self._maker = maker
         self._scenario = scenario
         self._random = random
         self._store = store
-        self._run = run
+        self._clients = clients
         self._incidents = incidents
+        self._run, self._executions = "", Executions(0)
+        self._again: set[int] | None = None
         self._suffered: Counter[int] = Counter()
         self._losses = 0
         self._tasks: tuple[int, ...] = ()
-        self._warm: defaultdict[str, list[Environment]] = defaultdict(list)
+        self._warm: defaultdict[str, list[Watched]] = defaultdict(list)
         self._working: set[asyncio.Task[Reply]] = set()
         self.written: list[str] = []
         """Names of all that was stored, which may be lost."""
 
         self._calls_left = 0
         self._made: list[int] = []
+
+    def serve(self, run: str, again: set[int] | None) -> None:
+        """Take requests of a run from now on; `again` takes the tasks that they execute, None: nobody asks."""
+        self._run, self._again = run, again
+        self._executions = self.ledger.runs.setdefault(run, Executions(self._program.task_count))
 
     def __call__(self, event: Event) -> None:
         """Note the tasks of the invocation that is sent next."""
@@ -145,7 +186,8 @@ class ChaosLambda:
 
     async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
         """Return a reply, or what stands in its place."""
-        fault = self._befalls(self._tasks)
+        tasks, executions, again = self._tasks, self._executions, self._again
+        fault = self._befalls(tasks)
         self.ledger.invocations += 1
         if fault is not Fault.NONE:
             self.ledger.faults[fault] += 1
@@ -156,7 +198,11 @@ class ChaosLambda:
             return refused
         if fault is Fault.RESET_BEFORE:
             raise ConnectionResetError("the connection was reset before anything was sent")
-        working = self._begun(function, payload, fault)
+        rows = [task for task in tasks if self._program.table_of[task] not in self._picking]
+        sent = Sent(
+            function=function, payload=payload, fault=fault, rows=rows, executions=executions, again=again
+        )
+        working = self._begun(sent)
         if fault is Fault.RESET_AFTER:
             await asyncio.sleep(self._random.uniform(0, 2))
             raise ConnectionResetError("the connection was reset by the peer")
@@ -164,7 +210,7 @@ class ChaosLambda:
             await asyncio.sleep(timeout_s)
             raise TimeoutError(f"no answer in {timeout_s:g} s")
         if fault is Fault.DUPLICATED:
-            self._begun(function, payload, Fault.NONE, duplicate=True)
+            self._begun(replace(sent, fault=Fault.NONE, duplicate=True))
         return self._changed(fault, await asyncio.shield(working))
 
     # ---- what goes wrong ---------------------------------------------------------------------------------
@@ -226,20 +272,16 @@ class ChaosLambda:
 
     # ---- environments ------------------------------------------------------------------------------------
 
-    def _begun(
-        self, function: str, payload: bytes, fault: Fault, *, duplicate: bool = False
-    ) -> asyncio.Task[Reply]:
+    def _begun(self, sent: Sent) -> asyncio.Task[Reply]:
         """Let an environment work on a request, whatever becomes of the connection."""
-        working = asyncio.get_running_loop().create_task(
-            self._worked(function, payload, fault, duplicate=duplicate)
-        )
+        working = asyncio.get_running_loop().create_task(self._worked(sent))
         self._working.add(working)
         working.add_done_callback(self._working.discard)
         return working
 
-    async def _worked(self, function: str, payload: bytes, fault: Fault, *, duplicate: bool) -> Reply:
+    async def _worked(self, sent: Sent) -> Reply:
         """Return an environment's reply, or how Lambda tells of its end."""
-        random, loop = self._random, asyncio.get_running_loop()
+        random, loop, fault = self._random, asyncio.get_running_loop(), sent.fault
         start_s = loop.time()
         await asyncio.sleep(random.uniform(0, 0.05))
         if fault is Fault.KILLED_BEFORE:
@@ -251,29 +293,35 @@ class ChaosLambda:
             return function_error(
                 "Sandbox.Timedout", f"RequestId: 1 Error: Task timed out after {FUNCTION_S:.2f} seconds"
             )
-        rest_s = random.uniform(30, 800) if fault in _SLOW else random.expovariate(5)
-        task_s = random.uniform(*self._scenario.task_s)
-        told = self._answered(function, payload, fault, task_s)
-        for number in self._made:
-            happened = Execution(start_s, loop.time() + rest_s, duplicate)
-            self.ledger.executions[number].append(happened)
+        rest_s = random.uniform(*_SLOW_S) if fault in _SLOW else random.expovariate(5)
+        told = self._answered(sent, random.uniform(*self._scenario.task_s))
+        self._note(sent, start_s, loop.time() + rest_s)
         await asyncio.sleep(rest_s)
         return _DEAD if fault in _KILLED else told
 
-    def _answered(self, function: str, payload: bytes, fault: Fault, task_s: float) -> Reply:
+    def _note(self, sent: Sent, start_s: float, end_s: float) -> None:
+        """Note the tasks that were executed just now."""
+        if not sent.duplicate:
+            for task in self._made:
+                sent.executions.add(task, start_s, end_s)
+            if sent.again is not None:
+                sent.again.update(self._made)
+
+    def _answered(self, sent: Sent, task_s: float) -> Reply:
         """Run a request here and now; `self._made` then holds the tasks that were executed."""
-        request = json.loads(payload)
+        request = json.loads(sent.payload)
         self._made = []
-        self._calls_left = self._random.randrange(3) if fault is Fault.KILLED_DURING else 10**9
-        self._lose(fault)
-        environments = self._warm[function]
-        environment = environments.pop() if environments else self._environment(function)
-        clients = partial(TroubledClient, fault=fault, written=self.written)
+        self._calls_left = self._random.randrange(3) if sent.fault is Fault.KILLED_DURING else 10**9
+        self._lose(sent.fault)
+        environments = self._warm[sent.function]
+        environment = environments.pop() if environments else self._environment(sent.function)
+        environment.rows, environment.row = sent.rows, -1
+        clients = partial(TroubledClient, self._clients, fault=sent.fault, written=self.written)
         try:
             body = answer(request, environment, clients)
         except FaultError as error:
             return function_error(type(error).__name__, str(error))
-        if fault not in _KILLED:
+        if sent.fault not in _KILLED:
             environments.append(environment)
         body["seconds"] = [task_s] * len(body["tasks"])  # not how fast this machine is
         return reply(json.dumps(body).encode())
@@ -291,7 +339,7 @@ class ChaosLambda:
             frame[self._random.randrange(len(frame))] ^= 1 << self._random.randrange(8)
             self._store.put(self._run, name, [frame])
 
-    def _environment(self, function: str) -> Environment:
+    def _environment(self, function: str) -> Watched:
         operation_id = function.rstrip("+")
         operation = self._operations[operation_id]
 
@@ -301,8 +349,8 @@ class ChaosLambda:
             self._calls_left -= 1
             made = operation(*arguments)
             self.ledger.calls += 1
-            if (number := self._maker(made)) is not None:
-                self._made.append(number)
+            self._made.append(environment.rows[environment.row])
             return made
 
-        return Environment(function, operation_id, lambda: called)
+        environment = Watched(function, operation_id, lambda: called)
+        return environment

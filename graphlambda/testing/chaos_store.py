@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import StoreError
 from graphlambda.runtime.faults import ValueStoreError
-from graphlambda.runtime.values import client_of
 from graphlambda.testing.chaos import Fault
 from graphlambda.testing.stores import Passing
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from random import Random
 
+    from graphlambda.runtime.answer import Clients
     from graphlambda.runtime.frame import Buffer
     from graphlambda.store.base import Store
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 class TroubledClient:
     """A function's client during one invocation."""
 
-    def __init__(self, spec: Mapping[str, Any], *, fault: Fault, written: list[str]) -> None:
-        self._client = client_of(spec)
+    def __init__(
+        self, clients: Clients, spec: Mapping[str, Any], *, fault: Fault, written: list[str]
+    ) -> None:
+        self._client = clients(spec)
         self._fault = fault
         self._written = written
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         trouble = self.server.taken()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if trouble is Trouble.SLOW_DOWN:
-            self._answer(503, {"Content-Length": str(len(_SLOW_DOWN))}, _SLOW_DOWN)
+            self._answer(503, {"Content-Length": str(len(SLOW_DOWN))}, SLOW_DOWN)
         elif trouble is Trouble.UNREACHED:
             self._reset()
         elif trouble is Trouble.SILENT:

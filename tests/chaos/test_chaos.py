@@ -11,26 +11,29 @@ from dask.local import get_sync
 
 from graphlambda.compiler import compile_graph
 from graphlambda.testing.chaos import Scenario, scenario
-from graphlambda.testing.chaos_graphs import draw, maker_of
-from graphlambda.testing.chaos_play import Played, Subject, on_disk, play, subject_of
+from graphlambda.testing.chaos_graphs import draw
+from graphlambda.testing.chaos_ground import in_bucket, on_disk
+from graphlambda.testing.chaos_play import Played, play, subject_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphlambda.testing.chaos_checks import Subject
     from graphlambda.testing.chaos_figures import Figures
 
 
 def subject(drawn: Scenario, folder: Path) -> Subject:
     graph = draw(Random(drawn.seed), dask._task_spec, drawn.shape, drawn.tasks)
     program = compile_graph(graph.graph, graph.wanted)
-    return subject_of(program, get_sync(graph.graph, graph.wanted), folder, maker_of)
+    return subject_of(program, get_sync(graph.graph, graph.wanted), folder)
 
 
 def played(seed: int, folder: Path) -> Played:
     drawn = scenario(seed)
     (folder / "operations").mkdir()
     (folder / "store").mkdir()
-    return play(drawn, subject(drawn, folder / "operations"), on_disk(folder / "store"))
+    ground = in_bucket(Random(drawn.seed)) if drawn.in_bucket else on_disk(folder / "store")
+    return play(drawn, subject(drawn, folder / "operations"), ground)
 
 
 def test_whatever_goes_wrong_a_run_gives_dasks_values_or_the_error_that_it_may_end_with(

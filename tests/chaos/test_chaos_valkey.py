@@ -13,7 +13,8 @@ from graphlambda.runtime.resp import Address, Server
 from graphlambda.store.server import OwnServer, binary
 from graphlambda.store.valkey import ValkeyStore
 from graphlambda.testing.chaos import BEARABLE, Fault, scenario
-from graphlambda.testing.chaos_play import Ground, play
+from graphlambda.testing.chaos_ground import Ground
+from graphlambda.testing.chaos_play import play
 from graphlambda.testing.servers import free_port
 from tests.chaos.test_chaos import subject
 

@@ -13,6 +13,7 @@ from graphlambda.runtime.bucket import Bucket
 from graphlambda.store.claims import Owner, take
 from graphlambda.store.s3_folders import S3Folders
 from graphlambda.testing.folders import RUN, FoldersTests
+from graphlambda.testing.s3_memory import MemoryS3
 from graphlambda.testing.s3_servers import BUCKET, REGION, S3Server
 from graphlambda.testing.troubled import Trouble, troubled
 
@@ -52,6 +53,16 @@ class TestS3FoldersOnMoto(FoldersTests):
         for key in backend.buckets[BUCKET].keys.values():
             if key.name.startswith(f"{folders._bucket.prefix}{run}/"):
                 key.last_modified -= timedelta(seconds=seconds)
+
+
+class TestS3FoldersInMemory(FoldersTests):
+    @pytest.fixture
+    def folders(self) -> Folders:
+        return Aged(MemoryS3().bucket("runs"))
+
+    def age(self, folders: Folders, run: str, seconds: float) -> None:
+        assert isinstance(folders, Aged)
+        folders.older_s[run] = seconds
 
 
 def test_who_lost_only_an_answer_has_won(seaweed: S3Server) -> None:
