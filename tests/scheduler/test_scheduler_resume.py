@@ -42,7 +42,7 @@ from graphlambda.scheduler.order import ranks
 from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.state import RunState
 from graphlambda.scheduler.values import Place, Values
-from graphlambda.store.claims import LEASE, Lease, take, this_client
+from graphlambda.store.claims import CLAIM_S, LEASE, Lease, take, this_client
 from graphlambda.store.claims import lost as lost_run
 from graphlambda.store.file import FileStore
 from graphlambda.store.folders import DiskFolder, DiskFolders, Folder
@@ -307,6 +307,17 @@ def test_a_claim_that_is_confirmed_while_it_is_renewed_is_not_lost(tmp_path: Pat
 def test_a_run_that_was_taken_is_lost_though_nobody_can_read_by_whom(folder: Folder) -> None:
     folder.create(LEASE, [b"no lease"])
     assert str(lost_run(folder)).startswith("run r1 was taken by another client")
+
+
+def test_who_takes_a_run_knows_until_when_the_client_before_may_have_sent_something(folder: Folder) -> None:
+    clock = Moment()
+    began_s = clock.now_s
+    take(folder, this_client(), clock)
+    clock.now_s = began_s + 60.0
+    second = take(folder, this_client(), clock)
+    second.release()
+    third = take(folder, this_client(), clock)
+    assert (second.before_s, third.before_s) == (began_s + CLAIM_S, began_s + 60.0)
 
 
 def test_a_claim_that_nobody_took_goes_on_however_late(folder: Folder) -> None:
