@@ -176,9 +176,9 @@ class ChaosLambda:
         self.closed = True
 
     @property
-    def working(self) -> int:
+    def working(self) -> set[asyncio.Task[Any]]:
         """Environments that have a request."""
-        return len(self._working)
+        return {*self._working}
 
     async def rest(self) -> None:
         """Return when no environment works any more."""

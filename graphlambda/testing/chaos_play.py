@@ -166,6 +166,7 @@ class _Play:
             if not life.is_over:
                 break
             _ = running.cancelled() or running.exception()  # whatever it is, nobody is there to see it
+            await self._bury()
             self._look_at_journal()
         failure = running.exception()
         seconds = self._clock.monotonic()
@@ -229,6 +230,13 @@ class _Play:
             take=lambda folder: take(folder, owner, self._clock.time),
             attempts_over_s=claim.before_s + FUNCTION_S if claim else 0.0,
         )  # fmt: skip
+
+    async def _bury(self) -> None:
+        """End what a dead client has left in this process: of all that goes on, only the environments do."""
+        left = asyncio.all_tasks() - {asyncio.current_task()} - self._world.working
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _look_at_journal(self) -> None:
         """See that what a dead client had done is written, if anything had to be by then."""
