@@ -5,7 +5,7 @@
 Ours pickles, signs, stores, reads, verifies and un-pickles a NumPy array that a task could change; the peers do the same
 without signatures, and what their clients do with the array's bytes alone stands beside that, up to 64 MB. A raw socket
 and memcpy store nothing: they say what the machine can do. Each size has servers of its own, which go when it is measured
-or this process is killed. All roads take turns, each of them first as often as the others; medians. Prints a line for
+or this process is killed. All roads take turns, in an order drawn anew for each; medians. Prints a line for
 each road, then the bars: one is missed if it is by more than the turns' own spread, which stands beside it.
 Memory is kept for the next large value as in a function of 10 GB.
 """
@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from random import Random
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -139,12 +140,11 @@ def _told(times: tuple[float, float, float]) -> str:
 
 
 def _turn(plane: Plane, size: str, turn: int) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield what a put and a get take by each road; another road is the first in each turn."""
+    """Yield what a put and a get take by each road; what comes before a road differs from turn to turn."""
     value = np.random.default_rng(1).random(SIZES[size] // 8)
     calls, written = _CALLS.get(size, 1), 0
     peers = [peer for peer in plane.roads if value.nbytes <= _BYTES_ALONE_UP_TO or not peer.endswith(BYTES)]
-    first = turn % len(peers)
-    for peer in peers[first:] + peers[:first]:
+    for peer in Random(turn).sample(peers, len(peers)):
         yield peer, _timed(plane.roads[peer], value, f"{value.nbytes}-{turn}", calls)
         written += value.nbytes * calls
         if written >= _TIDY_BYTES:
