@@ -71,7 +71,7 @@ class FileClient:
             ValueStoreError: the run is gone, or the disk is full.
         """
         path = self.path(run, name)
-        made = os.path.join(self.root, run, f".{name}.{os.urandom(8).hex()}")
+        made = f"{path[: -len(name)]}.{name}.{os.urandom(8).hex()}"
         try:
             _create(made, parts)
             try:
@@ -129,7 +129,7 @@ class FileClient:
         Raises:
             ValueError: the run or the name is not a plain word, and might lead elsewhere.
         """
-        return os.path.join(self.root, checked(run), checked(name))
+        return f"{self.root}/{checked(run)}/{checked(name)}"
 
 
 def checked(name: str) -> str:

@@ -6,6 +6,8 @@ written. Must not copy a buffer.
 
 from __future__ import annotations
 
+from .frame import size_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +26,8 @@ def pour(write: Callable[[list[Buffer]], int], parts: Sequence[Buffer]) -> None:
         at += len(left)
         while left:
             written = write(left)
+            if written == size_of(left):  # as nearly always
+                break
             while left and written >= len(left[0]):
                 written -= len(left.pop(0))
             if written:
