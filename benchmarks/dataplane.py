@@ -36,7 +36,7 @@ SIZES = {"1KB": 1 << 10, "1MB": 1 << 20, "64MB": 64 << 20, "512MB": 512 << 20}
 RAW_TIMES, RAW_SIZE = 1.5, "64MB"
 """The bars: never slower than the best peer; at this size, this many times a raw socket's time at most."""
 
-_CALLS = {"1KB": 20, "1MB": 4}
+_CALLS = {"1KB": 5, "1MB": 2}
 """How many calls one timing has, for what is over too soon."""
 
 _FEWEST_TURNS = 3
@@ -44,6 +44,7 @@ _TIDY_BYTES = 1 << 30
 """After that many bytes, a server is asked to give up the room of what was deleted."""
 
 _BYTES_ALONE_UP_TO = 64 << 20
+_UNSURE = "; these turns cannot tell"
 _LINE = "{:<12} {:<6} {:<32} {:>10} {:>10} {:>9} {:>9} {:>6}"
 _HEADS = ("store", "size", "", "put ms", "get ms", "put/ours", "get/ours", "turns")
 
@@ -116,11 +117,13 @@ def bars_of(rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
             assert alike is not None
             said = f"the best peer takes {_told(alike)} of our time (at least 1)"
             beside = f"; with bytes alone {_told(alone)}" if alone else ""
-            yield f"{store}, {size}, {what}: {said}{beside}", alike[2] >= 1
+            doubt = _UNSURE if alike[0] < 1 <= alike[2] else ""
+            yield f"{store}, {size}, {what}: {said}{beside}{doubt}", alike[2] >= 1
         if size == RAW_SIZE and RAW in here:
             for what in ("put", "get"):
                 raw = _times(ours, here[RAW], what)
-                said = f"{_told(raw)} times a raw socket (at most {RAW_TIMES})"
+                doubt = _UNSURE if raw[1] <= RAW_TIMES < raw[0] else ""
+                said = f"{_told(raw)} times a raw socket (at most {RAW_TIMES}){doubt}"
                 yield f"{store}, {size}, {what}: {said}", raw[1] <= RAW_TIMES
 
 
