@@ -240,6 +240,19 @@ class Config:
     this process; the URL of a server, whose password functions are not sent; `s3://bucket/prefix`, with the
     credentials, endpoint and certificates of boto3's own settings; or `valkey+s3://…`: what is large or a result in S3."""
 
+    content_cache: bool = field(default=False, metadata=_by(_switch))
+    """Whether runs leave values for later runs, and start from what earlier ones have left: of tasks that are known to be
+    pure, where making a value took longer than reading it will."""
+
+    content_cache_mb: int = field(default=1000, metadata=_by(_whole(1, 10_000_000, "MB")))
+    """Most MB that such values take, once a run has ended; what was used least recently goes first, and what nobody has
+    used for a day."""
+
+    namespace: str = field(
+        default="default", metadata=_by(_like(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, '-' and '_'"))
+    )
+    """Which runs share values: those of one namespace and one root key, all of which trust each other."""
+
     idempotent: bool | None = field(default=None, metadata=_by(_switch))
     """Whether tasks may run twice where a reply is lost: True, at once; False, never, the run ends instead; None: once the
     attempt before is known to be over. What is known to be pure may always."""

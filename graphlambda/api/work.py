@@ -24,7 +24,8 @@ from graphlambda.packager import this_target
 from graphlambda.report import Display, Output, Profiler, Summary, Tally
 from graphlambda.report.display import painter_for
 from graphlambda.report.left import Left
-from graphlambda.scheduler import Limits, begin
+from graphlambda.scheduler import Limits, Namespace, begin
+from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 _OF_ROOM = 0.8
 """How much of a store's room one run may take: others write there, too."""
+
+_OF_ROOM_SHARED = 0.25
+"""How much of it may be for later runs, where they share values."""
 
 _BATCH_S = 1.0
 """What the tasks of a batch may take together; never more than half of the function's timeout."""
@@ -82,11 +86,7 @@ class Ran:
 
 
 def ran(
-    program: Program,
-    deployment: Deployment,
-    session: Session,
-    display: Display,
-    terms: Terms | None = None,
+    program: Program, deployment: Deployment, session: Session, display: Display, terms: Terms | None = None
 ) -> Ran:
     """Run a program on its functions.
 
@@ -116,6 +116,7 @@ def ran(
             provisioner=provisioning,
             keep=terms.keep,
             durable=_durable(program, saved, session, terms),
+            namespace=_namespace(session),
         )
         terms.begun(going)
         result = going.result()
@@ -180,7 +181,19 @@ def _store_bytes(session: Session) -> int | None:
     if session.config.store_mb is not None:
         return session.config.store_mb * 1_000_000
     room_bytes = session.store.room_bytes()
-    return None if room_bytes is None else int(_OF_ROOM * room_bytes)
+    shared = _OF_ROOM_SHARED if session.config.content_cache else 0.0
+    return None if room_bytes is None else int((_OF_ROOM - shared) * room_bytes)
+
+
+def _namespace(session: Session) -> Namespace | None:
+    """Return where runs share values, if they are to: on a part of what the store has room for now."""
+    config = session.config
+    if not config.content_cache:
+        return None
+    bound_bytes, room_bytes = config.content_cache_mb * 1_000_000, session.store.room_bytes()
+    if room_bytes is not None:
+        bound_bytes = min(bound_bytes, int(_OF_ROOM_SHARED * room_bytes))
+    return Namespace(run=namespace_run(session.root, config.namespace), bound_bytes=bound_bytes)
 
 
 def display_of(session: Session) -> Display:

@@ -16,6 +16,7 @@ from graphlambda.scheduler.events import (
     RunStarted,
     TasksDone,
     TasksRecalled,
+    TasksSpared,
     TaskUndone,
 )
 
@@ -85,7 +86,7 @@ class Board:
 
     def _add(self, event: Event) -> None:
         match event:
-            case TasksDone() | TasksRecalled():
+            case TasksDone() | TasksRecalled() | TasksSpared():
                 self._done[event.operation] += len(event.tasks)
             case InvocationStarted():
                 self._in_flight += 1

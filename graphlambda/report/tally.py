@@ -21,6 +21,7 @@ from graphlambda.scheduler.events import (
     TaskRetried,
     TasksDone,
     TasksRecalled,
+    TasksSpared,
     TaskUndone,
 )
 from graphlambda.scheduler.outcomes import Kind
@@ -53,6 +54,9 @@ class Summary:
     tasks: int
     tasks_done: int
     """Equal to `tasks`, unless the run failed or is still going on; what an earlier client committed is among them."""
+
+    tasks_spared: int = 0
+    """Of these, those that did not run, since an earlier run has left what they would give."""
 
     operations: int
     functions_made: int
@@ -112,7 +116,7 @@ class Tally:
         self._made = made
         self._reused = reused
         self._prices = prices
-        self._tasks = self._operations = self._done = self._retried = 0
+        self._tasks = self._operations = self._done = self._spared = self._retried = 0
         self._invocations = self._throttled = self._cold = 0
         self._request_bytes = self._reply_bytes = self._stored_bytes = 0
         self._stored_peak_bytes = self._overfull = 0
@@ -126,8 +130,9 @@ class Tally:
                 self._done += len(event.tasks)
                 stored = (not inline for inline in event.inline)
                 self._stored_bytes += sum(compress(event.value_bytes, stored))
-            case TasksRecalled():
+            case TasksRecalled() | TasksSpared():
                 self._done += len(event.tasks)
+                self._spared += len(event.tasks) if isinstance(event, TasksSpared) else 0
             case InvocationStarted():
                 self._request_bytes += event.request_bytes
             case InvocationEnded():
@@ -153,6 +158,7 @@ class Tally:
         return Summary(
             tasks=self._tasks,
             tasks_done=self._done,
+            tasks_spared=self._spared,
             operations=self._operations,
             functions_made=self._made,
             functions_reused=self._reused,
@@ -191,6 +197,7 @@ def _parts(summary: Summary) -> tuple[str, ...]:
     made_of = f"({summary.functions_made:,} made, {summary.functions_reused:,} reused)"
     return (
         _tasks(summary),
+        f"{summary.tasks_spared:,} spared" if summary.tasks_spared else "",
         count(summary.operations, "operation"),
         f"{count(functions, 'function')} {made_of}",
         count(summary.invocations, "invocation"),

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import product
 
 from .failures import carry_causes, describe, describe_briefly, dumps_in_parts, is_like, leave_causes
-from .faults import FaultError, FrameError
+from .faults import FaultError, FrameError, ValueStoreError
 from .frame import encode, encode_parts, load, size_of, verify
 from .inputs import Frames, arguments, row_of, with_own_literals
 from .iterators import materialised
@@ -40,6 +40,9 @@ FULL_ERRORS = 16
 
 LOOK_EVERY_S = 0.1
 """How often a batch looks between two tasks whether its run still goes on."""
+
+READ_BYTES_A_SECOND = 400e6
+"""What a store gives a reader, about: what takes less to make than to read is not shared."""
 
 ERROR_BYTES = 256 * 1024
 """The largest frame of an exception that goes home."""
@@ -85,8 +88,12 @@ class Invocation:
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])
-        self._tasks, self._columns, inline, picks, unsent = load(self._batch)
+        self._tasks, self._columns, inline, picks, unsent, shared = load(self._batch)
         self._unsent = frozenset(unsent)
+        told: tuple[str, float, dict[int, int]] = shared or ("", 0.0, {})
+        self._namespace, self._least_s, self._numbers = told
+        self._began_s = 0.0
+        self._made_s: dict[Ref, float] = {}
         self._frames = Frames(self._run, self._keys, self._client, inline)
         self._parts = Parts(self._tasks, picks, self._frames)
         self._outcomes = Outcomes()
@@ -120,7 +127,8 @@ class Invocation:
     def _run_task(self, task: int, run: Callable[[], int]) -> None:
         """Note what becomes of a task; `run` sends its value and returns the bytes of it."""
         outcomes, capture = self._outcomes, self._environment.capture
-        start_s, size_bytes = time.perf_counter(), 0
+        self._began_s = start_s = time.perf_counter()
+        size_bytes = 0
         capture.begin()
         try:
             size_bytes = run()
@@ -136,6 +144,8 @@ class Invocation:
     def _made(self, task: int, row: int) -> int:
         """Run a task; its value is kept for its parts, and sent unless only they are wanted."""
         value = self._value(row)
+        if task in self._parts.wanted:
+            self._made_s[task] = time.perf_counter() - self._began_s
         self._parts.made(task, value)
         return self._send(task, value, self._request["inline_bytes"])
 
@@ -197,11 +207,32 @@ class Invocation:
             self._room_bytes -= size_bytes
             self._frames.made(task, frame)
             outcomes.inline.append(frame)
-        else:
+        elif not self._is_shared(task, value, size_bytes):
             self._client.write(self._run, name, parts)
             outcomes.stored.append(task)
         outcomes.sending_s += time.perf_counter() - begun_s
         return size_bytes
+
+    def _is_shared(self, task: int, value: Any, size_bytes: int) -> bool:
+        """Whether a value was left where later runs find it: that saves them time, and there was room."""
+        if task not in self._numbers or self._cost_s(task) - size_bytes / READ_BYTES_A_SECOND < self._least_s:
+            return False
+        place = self._namespace, self._numbers[task]
+        name, parts = self._encoded(task, value, place)
+        try:
+            self._client.write(self._namespace, name, parts)
+        except ValueStoreError:  # it is the run's own then
+            return False
+        self._frames.moved(task, place)
+        self._outcomes.shared.append(task)
+        return True
+
+    def _cost_s(self, task: int) -> float:
+        """Return what it took to make a value: a part's, with what it was picked from where that was made here."""
+        source = self._parts.picks[task][1] if task in self._parts.picks else None
+        return (
+            time.perf_counter() - self._began_s + (0.0 if source is None else self._made_s.get(source, 0.0))
+        )
 
     def _send_shared(self) -> None:
         """Store the values that this batch's own tasks were to read: one of them may have to run again."""
@@ -221,13 +252,16 @@ class Invocation:
         except BaseException as error:  # noqa: BLE001  (as of a task)
             self._outcomes.errors[str(ref)] = self._described(ref, error)
 
-    def _encoded(self, task: int, value: Any) -> tuple[str, Sequence[Buffer]]:
-        """Return a value's name and the parts of its frame."""
-        name = value_name(task)
+    def _encoded(
+        self, task: int, value: Any, place: tuple[str, int] | None = None
+    ) -> tuple[str, Sequence[Buffer]]:
+        """Return a value's name and the parts of its frame, for this run or another `place`."""
+        run, number = place or (self._run, task)
+        name = value_name(number)
         parts = encode_parts(
             value,
-            key=self._keys[self._run],
-            context=context(self._run, name),
+            key=self._keys[run],
+            context=context(run, name),
             gmac=self._request["gmac"],
         )
         if modules := modules_of(parts):

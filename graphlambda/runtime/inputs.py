@@ -48,11 +48,16 @@ class Frames:
         self._client = client
         self._inline = inline
         self._verified: dict[Ref, memoryview] = {}
+        self._elsewhere: dict[Ref, tuple[str, int]] = {}
         self._shared: dict[Ref, Any] = {}
 
     def made(self, value: int, frame: bytes) -> None:
         """Take a frame that an earlier task of the batch made, and that may not be in the store."""
         self._verified[value] = memoryview(frame)
+
+    def moved(self, value: int, place: tuple[str, int]) -> None:
+        """Take where an earlier task of the batch left its value, in another run."""
+        self._elsewhere[value] = place
 
     def share(self, ref: Ref, value: Any) -> bool:
         """Keep a value for all tasks, if none can change it; return whether."""
@@ -95,7 +100,7 @@ class Frames:
     def _one(self, ref: Ref) -> memoryview:
         if ref in self._verified:
             return self._verified[ref]
-        run, value = (self.run, ref) if isinstance(ref, int) else ref
+        run, value = self._elsewhere.get(ref) or ((self.run, ref) if isinstance(ref, int) else ref)
         inline = self._inline.get(ref)
         if inline is None:
             return self._read(run, value)

@@ -18,7 +18,7 @@ class Outcomes:
 
     __slots__ = (
         "_at_s", "_begun_s", "_bytes", "_seconds", "_started_s", "_tasks",
-        "errors", "inline", "left", "modules", "outputs", "reading_s", "sending_s", "stored", "unsent",
+        "errors", "inline", "left", "modules", "outputs", "reading_s", "sending_s", "shared", "stored", "unsent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class Outcomes:
         self.reading_s = self.sending_s = 0.0
         self.inline: list[bytes] = []
         self.stored: list[int] = []
+        self.shared: list[int] = []
         self.unsent: list[int] = []
         self.left: list[int] = []
         self.modules: dict[str, list[str]] = {}
@@ -60,6 +61,7 @@ class Outcomes:
             "sending_s": round(self.sending_s, 6),
             "inline": b2a_base64(b"".join(self.inline), newline=False).decode(),
             "stored": self.stored,
+            "shared": self.shared,
             "unsent": self.unsent,
             "left": self.left,
             "modules": self.modules,

@@ -148,8 +148,13 @@ class ValkeyClient:
         Raises:
             ValueStoreError: the server is out of reach.
         """
-        (head,) = self._run("look up", run, name, [_look(key_of(run, name))])
-        return _opened(head)[1] if head else None
+        return self.sizes(run, [name])[0]
+
+    def sizes(self, run: str, names: Sequence[str]) -> list[int | None]:
+        """Return the bytes of several values' frames; raises as `size` does."""
+        name = names[0] if len(names) == 1 else ""
+        heads = self._run("look up", run, name, [_look(key_of(run, name)) for name in names])
+        return [_opened(head)[1] if head else None for head in heads]
 
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over.

@@ -4,7 +4,7 @@ Both are JSON, since Lambda takes nothing else. Frames (see `frame`) stand in th
 
 Request::
 
-    {"v": 2,
+    {"v": 3,
      "run": "5f0c…",                      # the run's id
      "operation": "9a1e…",                # the id of the operation that the function must hold
      "keys": {"5f0c…": "<base64>"},       # by run id: the key that its frames are signed with (32 bytes)
@@ -16,7 +16,7 @@ Request::
      "settings": {"id": "…", "frame": "<base64>"},     # process state that the client's run carries
      "batch": "<base64>" | {"stored": "b-<n>"}}        # the tasks, as below
 
-`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, columns, inline, picks, unsent): tasks is a
+`constants` decodes to a dict {port: value}. `batch` decodes to (tasks, columns, inline, picks, unsent, shared): tasks is a
 list of task ids, and each of `columns` says for one port what every task that is not in `picks` binds to it:
 
     ("c",)              the run constant of that port
@@ -29,11 +29,13 @@ A ref is an int (a value of this run) or a pair (run id, int) (a value that anot
 maps refs to frames; a ref that is not in it is read from the store. `picks` tells, by task, of projections: which of
 `picking.PICKERS` picks, the ref of what it picks from, the literals by which, and how large the part may be to ride in
 the reply. Our runtime picks, whatever the function's operation is. What a task of `unsent` makes, only this batch reads:
-projections alone, or tasks alone. It need not be sent.
+projections alone, or tasks alone. It need not be sent. `shared` is None, or (run, seconds, {task: number}): what these
+tasks make, and does not ride in the reply, is left in that run under its number, for later runs, where making it took so
+many seconds more than reading it will.
 
 Reply::
 
-    {"v": 2, "environment": "…", "cold": true,
+    {"v": 3, "environment": "…", "cold": true,
      "at_s": 1790000000.0,                 # when the first task started, in seconds since the epoch
      "peak_mb": 61.5,                      # of the environment, at the end of the batch
      "tasks": [17, 19, 18],                # that were reached, in order; so are the three columns:
@@ -43,6 +45,7 @@ Reply::
      "reading_s": 0.01, "sending_s": 0.02,   # what reading all tasks' inputs, and sending their values, took of that
      "inline": "<base64>",                 # the frames that ride in the reply, one after the other
      "stored": [19],                       # tasks whose values were stored instead, under their names
+     "shared": [],                         # tasks whose values were left in the run of `shared`
      "unsent": [],                         # tasks whose values are nowhere: whoever reads them is in this reply
      "left": [],                           # projections that are for another invocation: what they pick from was
                                            # not made, or picking takes so long that it is work
@@ -67,8 +70,8 @@ read at all raises: Lambda's `errorType` is then `FrameError`, `ValueStoreError`
 
 A request to drop a run, which any function takes (see `janitor`), and its reply::
 
-    {"v": 2, "drop": {"run": "5f0c…", "store": {"kind": "valkey", …}, "seconds": 10.0}}
-    {"v": 2, "left": 0}                    # names that were not reached in that time
+    {"v": 3, "drop": {"run": "5f0c…", "store": {"kind": "valkey", …}, "seconds": 10.0}}
+    {"v": 3, "left": 0}                    # names that were not reached in that time
 
 Each frame is signed for `context(run, name)`, where name is `v-<value>` for a value (inline or stored),
 `s-<id>` for settings and `e-<task>` for an exception; those that only one operation is sent, for
@@ -77,7 +80,7 @@ Each frame is signed for `context(run, name)`, where name is `v-<value>` for a v
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 INLINE_BATCH = "batch"
 """The name that a batch in the request is signed for."""

@@ -7,8 +7,9 @@ on the way. Must not know how a function was built or where it runs.
 the two directions of the wire; `execution` joins them on one event loop; `loop` is one run from end to end.
 """
 
+from graphlambda.scheduler.content import Namespace
 from graphlambda.scheduler.keeper import Durable
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.loop import Run, begin, execute
 
-__all__ = ["Durable", "Limits", "Run", "begin", "execute"]
+__all__ = ["Durable", "Limits", "Namespace", "Run", "begin", "execute"]

@@ -85,6 +85,15 @@ class TasksRecalled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TasksSpared:
+    """Tasks that do not run: an earlier run has left their values, or those of all tasks that read theirs."""
+
+    at_s: float
+    operation: str
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutput:
     """What a task printed, warned of or logged; bounded."""
 
@@ -156,6 +165,7 @@ Event: TypeAlias = (
     | InvocationEnded
     | TasksDone
     | TasksRecalled
+    | TasksSpared
     | TaskOutput
     | TaskRetried
     | TaskUndone

@@ -325,14 +325,17 @@ class Execution:
         for row, task in enumerate(answered.tasks):
             commit = state.commit(task) if task in tasks else None
             if commit is None:  # told twice: the first one counted
-                if task in tasks and answered.frames[row] is None and task not in answered.unsent:
+                elsewhere = task in answered.unsent or task in answered.shared
+                if task in tasks and answered.frames[row] is None and not elsewhere:
                     values.written_again(task)
                 continue
             if task in answered.unsent:
                 keeper.note(unsent(task))
             else:
-                values.receive(task, answered.frames[row], answered.value_bytes[row])
-                keeper.commit(task, answered.frames[row], answered.value_bytes[row])
+                frame, size_bytes = answered.frames[row], answered.value_bytes[row]
+                place = values.shared.left(task, size_bytes) if task in answered.shared else None
+                values.receive(task, frame, size_bytes, place)
+                keeper.commit(task, frame, size_bytes, place)
             rows.setdefault(state.table(task), []).append(row)
             released += commit.released
         values.release(released)

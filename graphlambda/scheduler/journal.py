@@ -12,6 +12,7 @@ A record::
     B Q Q I       kind, two numbers, length of what follows
     …             COMMITTED: task, bytes of its frame; the frame where it travelled inline
                   STORED:    task, bytes of its frame, which lies in the store
+                  SHARED:    task, bytes of its frame; its content's number (32 bytes) and the namespace's run
                   UNSENT:    task, whose parts are committed instead of its value
                   LOST:      the values that were lost at once, 8 bytes each
                   CHARGED:   task; attempts charged << 32 | times raised
@@ -27,6 +28,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphlambda.compiler.program import Kept
 from graphlambda.errors import AuthenticationError
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Kind(IntEnum):
     CHARGED = 5
     REPLACED = 6
     STARTED = 7
+    SHARED = 8
 
 
 class Record(NamedTuple):
@@ -64,11 +67,20 @@ class Record(NamedTuple):
     body: bytes = b""
 
 
-def committed(task: int, frame: bytes | None, size_bytes: int) -> Record:
-    """Return that a task's value is there: in its frame, or in the store."""
+def committed(task: int, frame: bytes | None, size_bytes: int, place: Kept | None = None) -> Record:
+    """Return that a task's value is there: in its frame, or in the store, where another place is a namespace's."""
+    if place is not None:
+        return Record(Kind.SHARED, task, size_bytes, place.id.to_bytes(32) + place.run.encode())
     if frame is None:
         return Record(Kind.STORED, task, size_bytes)
     return Record(Kind.COMMITTED, task, size_bytes, frame)
+
+
+def place_in(record: Record) -> Kept | None:
+    """Return where in a namespace a record says that a value lies; None where it says another place."""
+    if record.kind != Kind.SHARED:
+        return None
+    return Kept(run=record.body[32:].decode(), id=int.from_bytes(record.body[:32]), store="")
 
 
 def unsent(task: int) -> Record:

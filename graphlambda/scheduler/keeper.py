@@ -33,7 +33,7 @@ from graphlambda.store.claims import lost, take, this_client
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from graphlambda.compiler.program import Program
+    from graphlambda.compiler.program import Kept, Program
     from graphlambda.scheduler.journal import Record
     from graphlambda.scheduler.values import Values
     from graphlambda.store.claims import Claim
@@ -124,10 +124,10 @@ class Keeper:
 
     # ---- what the run tells ------------------------------------------------------------------------------------
 
-    def commit(self, task: int, frame: bytes | None, size_bytes: int) -> None:
+    def commit(self, task: int, frame: bytes | None, size_bytes: int, place: Kept | None = None) -> None:
         """Take a committed value."""
         if self._durable:
-            self.note(committed(task, frame, size_bytes))
+            self.note(committed(task, frame, size_bytes, place))
             self.backlog_bytes += len(frame or b"")
 
     def note(self, record: Record) -> None:

@@ -29,6 +29,7 @@ from graphlambda.errors import (
     StoreError,
 )
 from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.content import Shared, hold, start_from_shared, tidied
 from graphlambda.scheduler.execution import Execution
 from graphlambda.scheduler.janitor import empty
 from graphlambda.scheduler.keeper import End, Keeper
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from graphlambda.compiler.program import Program
     from graphlambda.runtime.frame import Dumps
     from graphlambda.scheduler.clock import Clock
+    from graphlambda.scheduler.content import Namespace
     from graphlambda.scheduler.events import Listener
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
@@ -112,23 +114,23 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
     free_bytes: Callable[[], int] = free_bytes,
     keep: bool = False,
     durable: Durable | None = None,
+    namespace: Namespace | None = None,
 ) -> Run:
     """Run a program on its functions (by operation id) and return its values.
 
-    `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32
-    bytes) signs its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay
-    in the store and references to them are returned. With `durable`, another client can go on with it later.
+    `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32 bytes) signs
+    its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay in the store and are
+    returned as references; with `durable`, another client can go on later; in a `namespace`, runs share values.
 
     Raises:
         RunError: it did not end with all its values; see `graphlambda.errors` for the kinds.
         UnshippableError: a literal or data object does not pickle. What a task raised comes as itself.
     """
     place = Place(store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits, clock=clock)
-    values = Values(program, place)
+    values, heard = Values(program, place, Shared(namespace)), Listeners(*listeners)
     tools = Tools(
-        program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker,
-        provisioner=provisioner, clock=clock, locate=locate, teller=Teller(Listeners(*listeners), clock, program, run),
-        random=Random(run),  # noqa: S311  (jitter)
+        program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker, provisioner=provisioner,
+        teller=Teller(heard, clock, program, run), locate=locate, clock=clock, random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
     with tools.teller.telling(place.ledger):
         async with _closing(invoker), _until(limits.deadline_s):
@@ -161,6 +163,7 @@ async def _lived(
     """Give a run its place in the store and its folder for as long as it lives; return its outputs."""
     program, place, keeper, end = tools.program, tools.place, tools.keeper, End.CANCELLED
     lease = Renewing(place)
+    holding = hold(place, tools.values.shared)
     try:
         async with Stoppable() as block:
             execution, requests, past = await _begun(tools, functions, settings, keep=keep)
@@ -187,7 +190,7 @@ async def _lived(
         return outputs
     finally:
         await tools.values.close()
-        await asyncio.shield(_ended(tools, functions, lease, end))
+        await asyncio.shield(_ended(tools, functions, [lease, *holding], end))
 
 
 async def _begun(
@@ -199,6 +202,7 @@ async def _begun(
     state = RunState(program, await asyncio.to_thread(ranks, program.edges))
     past = await keeper.recall(partial(replay, state=state, values=values))
     tools.teller.recalled(past.done)
+    await start_from_shared(tools, state, functions, settings, keep=keep)
     batches = keeper.segments * BATCHES_A_SEGMENT
     requests = Requests(program, state, place, values, settings, keep=keep, batches=batches)
     await place.call(partial(place.store.touch, place.run), "beginning the run")
@@ -239,16 +243,18 @@ async def _until(deadline_s: float | None) -> AsyncIterator[None]:
         raise
 
 
-async def _ended(tools: Tools, functions: Mapping[str, str], lease: Renewing, end: End) -> None:
+async def _ended(tools: Tools, functions: Mapping[str, str], leases: Sequence[Renewing], end: End) -> None:
     """Leave in the store and in the folder what a run may leave."""
-    left = asyncio.create_task(_left(tools, functions, lease, end))
+    left = asyncio.create_task(_left(tools, functions, leases, end))
     if end is End.CANCELLED:
         await left  # whoever cancelled it takes it for ended when the folder is gone
     await asyncio.gather(left, tools.keeper.end(end))
 
 
-async def _left(tools: Tools, functions: Mapping[str, str], lease: Renewing, end: End) -> None:
+async def _left(tools: Tools, functions: Mapping[str, str], leases: Sequence[Renewing], end: End) -> None:
     """Leave in the store what a run may leave; what functions still run of it stops between two tasks."""
-    await lease.end()
+    for lease in leases:
+        await lease.end()
     if end not in {End.KEPT, End.LOST}:
         await empty(tools, sorted(set(functions.values())), cancel=end is not End.DONE)
+    await tidied(tools)

@@ -48,7 +48,9 @@ class Losses:
         async with self._lock:
             gone = await self._gone([value for value in read if self._is_ours(value)], damaged=damaged)
             if gone:
-                self._count(gone, damaged=damaged)
+                await self._unshare([value for value in gone if self._values.shared.place(value)])
+                if own := [value for value in gone if not self._values.shared.place(value)]:
+                    self._count(own, damaged=damaged)
                 await self._let_go(gone)
                 again = self._state.lose(gone)
                 self._refuse(gone, again)
@@ -72,7 +74,8 @@ class Losses:
 
     def _is_ours(self, value: int) -> bool:
         """Whether a value is there, as far as we know: what another reader missed before is being made again."""
-        return self._values.is_stored(value) or self._values.frame(value) is not None
+        values = self._values
+        return values.is_stored(value) or values.frame(value) is not None or bool(values.shared.place(value))
 
     async def _gone(self, values: list[int], *, damaged: bool) -> list[int]:
         """Return those of some values that cannot be read."""
@@ -88,13 +91,13 @@ class Losses:
 
     def _is_missing(self, value: int) -> bool:
         held = self._values.frame(value) is not None
-        return not held and not self._place.store.exists(self._place.run, value_name(value))
+        return not held and not self._place.store.exists(*self._values.address(value))
 
     def _is_damaged(self, value: int) -> bool:
-        name = value_name(value)
+        run, name = self._values.address(value)
         try:
-            frame = self._values.frame(value) or self._place.store.get(self._place.run, name)
-            verify(frame, key=self._place.key, context=context(self._place.run, name))
+            frame = self._values.frame(value) or self._place.store.get(run, name)
+            verify(frame, key=self._place.key_of(run), context=context(run, name))
         except (FrameError, LostValueError):
             return True
         return False
@@ -117,6 +120,17 @@ class Losses:
             "Has it enough memory for the run, and does something else empty it?"
         )
         raise LostValueError(message, run, name)
+
+    async def _unshare(self, gone: list[int]) -> None:
+        """Empty the places in namespaces that were found bad; what is made again is this run's own.
+
+        That is no loss to be counted: a value is lost to a namespace once.
+        """
+        store, shared = self._place.store, self._values.shared
+        for value in gone:
+            run, name = self._values.address(value)
+            await self._place.call(partial(store.delete, run, [name]), "deleting a shared value")
+            shared.keep_own(value)
 
     async def _let_go(self, gone: list[int]) -> None:
         """Make room for what comes again: the first writer of a name wins, so nothing may be left under it."""

@@ -118,7 +118,8 @@ class Mending:
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""
         tools = self._tools
-        ours = error.get("run", tools.place.run) == tools.place.run
+        run = error.get("run", tools.place.run)
+        ours = run == tools.place.run or tools.values.shared.is_ours(run)
         if ours and error["kind"] in UNREADABLE and await self._is_made_again(table, task, error):
             tools.teller.retried((task,), error["type"])
             self.again((task,))

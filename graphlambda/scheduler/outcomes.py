@@ -97,6 +97,9 @@ class Answered:
     unsent: frozenset[int]
     """Tasks whose values are nowhere, since projections of the same invocation have all that is read of them."""
 
+    shared: frozenset[int]
+    """Tasks whose values were left in a namespace."""
+
     left: frozenset[int]
     """Projections that were not done and are to be asked for again."""
 
@@ -198,7 +201,7 @@ def outcome_of(reply: Reply) -> Outcome:
 
 def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
     at_s, errors = body["at_s"], _by_task(body["errors"])
-    kept = {*errors, *body["stored"], *body["unsent"]}
+    kept = {*errors, *body["stored"], *body["shared"], *body["unsent"]}
     return Answered(
         tasks=tuple(body["tasks"]),
         started_s=tuple([at_s + after_s for after_s in body["started_s"]]),
@@ -209,6 +212,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
         errors=errors,
         unsent=frozenset(body["unsent"]),
+        shared=frozenset(body["shared"]),
         ended=body["ended"],
         left=frozenset(body["left"]),
         outputs=_by_task(body["outputs"]),

@@ -25,9 +25,10 @@ RENEW_EVERY_S = 3.0
 class Renewing:
     """Renews the lease of one run."""
 
-    def __init__(self, place: Place, every_s: float = RENEW_EVERY_S) -> None:
-        """Begin, `every_s` from now; a store that fails is asked again then, and fails the run where it is used."""
+    def __init__(self, place: Place, every_s: float = RENEW_EVERY_S, run: str = "") -> None:
+        """Begin, `every_s` from now, with the place's run or another; a store that fails is asked again then, and fails the run where it is used."""
         self._place = place
+        self._run = run or place.run
         self._going = asyncio.create_task(self._go_on(every_s))
         self._renewal: asyncio.Task[None] | None = None
 
@@ -47,7 +48,7 @@ class Renewing:
         place = self._place
         with suppress(StoreError):
             await in_thread(
-                partial(place.store.touch, place.run),
+                partial(place.store.touch, self._run),
                 timeout_s=place.limits.store_timeout_s,
                 what="renewing the lease",
                 thread=thread,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from graphlambda.scheduler.journal import Kind, lost_in
+from graphlambda.scheduler.journal import Kind, lost_in, place_in
 from graphlambda.scheduler.state import TaskState
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
     started: set[int] = set()
     for record in records:
         match record.kind:
-            case Kind.COMMITTED | Kind.STORED | Kind.UNSENT:
+            case Kind.COMMITTED | Kind.STORED | Kind.SHARED | Kind.UNSENT:
                 _start_all(state, started)
+                started.add(record.subject)
                 _commit(record, state, values)
             case Kind.LOST:
                 _lose(record, state, values)
@@ -70,7 +71,7 @@ def done_in(records: Iterable[Record]) -> set[int]:
     """Return the tasks that a journal tells are done."""
     done: set[int] = set()
     for record in records:
-        if record.kind in {Kind.COMMITTED, Kind.STORED, Kind.UNSENT}:
+        if record.kind in {Kind.COMMITTED, Kind.STORED, Kind.SHARED, Kind.UNSENT}:
             done.add(record.subject)
         elif record.kind == Kind.LOST:
             done.difference_update(lost_in(record))
@@ -88,7 +89,8 @@ def _commit(record: Record, state: RunState, values: Values) -> None:
     if commit is None:
         return
     if record.kind != Kind.UNSENT:
-        values.receive(record.subject, record.body if record.kind == Kind.COMMITTED else None, record.number)
+        frame = record.body if record.kind == Kind.COMMITTED else None
+        values.receive(record.subject, frame, record.number, place_in(record))
     values.release(commit.released)
 
 

@@ -162,10 +162,11 @@ class Requests:
         called = [task for task in tasks if task not in picks] if picks else tasks
         together = frozenset(tasks)
         unsent = [task for task in tasks if len(tasks) > 1 and self._state.is_unsent(task, together)]
-        batch = (tasks, self._columns(table, called), inline, picks, unsent)
+        shared = self._values.shared.told(tasks)
+        batch = (tasks, self._columns(table, called), inline, picks, unsent, shared)
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(batch, INLINE_BATCH, operation)
-        start = self._with_foreign_keys(head, inputs)
+        start = self._with_foreign_keys(head, inputs, [shared[0]] if shared else [])
         if size_of(parts) * BASE64 <= self._limits.request_bytes - OVERHEAD_BYTES:
             return b"".join((start, b',"batch":"', b64encode(b"".join(parts)), b'"}')), ""
         self._batches += 1
@@ -196,7 +197,7 @@ class Requests:
                 return _RUN_CONSTANT
             case Inputs():
                 ids = column.ids[rows].tolist()
-                return "i", [self._ref(value) for value in ids] if self._any_kept else ids
+                return "i", [self._ref(value) for value in ids] if self._any_foreign else ids
             case Literals():
                 return "l", [column.values[row] for row in rows.tolist()]
         bound = [self._bound(column.row(row)) for row in rows.tolist()]
@@ -206,19 +207,21 @@ class Requests:
         if isinstance(binding, Input):
             return "i", self._ref(binding.id)
         if isinstance(binding, Gather):
-            return "g", self._refs(binding.ids) if self._any_kept else binding.ids
+            return "g", self._refs(binding.ids) if self._any_foreign else binding.ids
         return "l", binding.value
 
     def _refs(self, ids: Nested) -> Any:
         return self._ref(ids) if isinstance(ids, int) else [self._refs(part) for part in ids]
 
     def _ref(self, value: int) -> int | tuple[str, int]:
-        kept = self._values.kept(value) if self._any_kept else None
+        kept = self._values.kept(value) if self._any_foreign else None
         return value if kept is None else (kept.run, kept.id)
 
-    def _with_foreign_keys(self, head: Head, inputs: list[int]) -> bytes:
-        """Return the start of a request that reads these values, with the keys of the runs that keep them."""
-        runs = {kept.run for value in inputs if (kept := self._values.kept(value))} if self._any_kept else ()
+    def _with_foreign_keys(self, head: Head, inputs: list[int], written: list[str]) -> bytes:
+        """Return the start of a request that reads these values, with the keys of runs that keep them, or are written to."""
+        runs = set(written)
+        if self._any_foreign:
+            runs.update(kept.run for value in inputs if (kept := self._values.kept(value)))
         if not runs:
             return head.start
         foreign = {run: b64encode(self._place.keys_of(run)).decode() for run in sorted(runs)}
@@ -254,6 +257,11 @@ class Requests:
         await self._place.put(constants_name(digest), parts)
         self._stored_constants.append(constants_name(digest))
         return {"id": digest}
+
+    @property
+    def _any_foreign(self) -> bool:
+        """Whether any value of the run may lie in another one."""
+        return self._any_kept or self._values.shared.any_places
 
     def _held_bytes(self, values: Iterable[int]) -> int:
         return sum(len(self._values.frame(value) or b"") for value in values)

@@ -36,7 +36,7 @@ async def download(
     """
     wanted = sorted(set(flat(list(program.outputs))))
     by_id = {v: program.data[v - program.task_count] for v in wanted if v >= program.task_count}
-    kept = {value: held for value, held in by_id.items() if isinstance(held, Kept)}
+    kept = {value: ref for value in wanted if (ref := values.kept(value))}
     places = {
         v: kept.get(v) or Kept(run=place.run, id=v, store="") for v in wanted if v in kept or v not in by_id
     }
@@ -114,7 +114,7 @@ def _decoded(
 
 
 def _value(ref: Kept, frame: Buffer, place: Place) -> Any:
-    key = place.key if ref.run == place.run else place.keys_of(ref.run)
+    key = place.key_of(ref.run)
     try:
         return decode(frame, key=key, context=context(ref.run, value_name(ref.id)))
     except FrameError as error:

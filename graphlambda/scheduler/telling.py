@@ -21,6 +21,7 @@ from graphlambda.scheduler.events import (
     TaskRetried,
     TasksDone,
     TasksRecalled,
+    TasksSpared,
     TaskUndone,
     ValuesReleased,
 )
@@ -142,11 +143,19 @@ class Teller:
 
     def recalled(self, tasks: Iterable[int]) -> None:
         """Tell what an earlier client has committed."""
+        for operation, of_it in self._by_operation(tasks).items():
+            self._listeners(TasksRecalled(at_s=self._clock.time(), operation=operation, tasks=tuple(of_it)))
+
+    def spared(self, tasks: Iterable[int]) -> None:
+        """Tell that tasks need not run."""
+        for operation, of_it in self._by_operation(tasks).items():
+            self._listeners(TasksSpared(at_s=self._clock.time(), operation=operation, tasks=tuple(of_it)))
+
+    def _by_operation(self, tasks: Iterable[int]) -> dict[str, list[int]]:
         operations: defaultdict[str, list[int]] = defaultdict(list)
         for task in tasks:
             operations[self._operation(int(self._program.table_of[task]))].append(task)
-        for operation, of_it in operations.items():
-            self._listeners(TasksRecalled(at_s=self._clock.time(), operation=operation, tasks=tuple(of_it)))
+        return operations
 
     def released(self, values: Sequence[int]) -> None:
         """Tell which values are let go."""

@@ -19,6 +19,7 @@ from graphlambda.runtime.frame import encode_parts, size_of
 from graphlambda.runtime.wire import context, value_name
 from graphlambda.scheduler.blocking import in_thread
 from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.content import Shared
 from graphlambda.scheduler.ledger import Ledger
 from graphlambda.scheduler.policy import STORE_CALLS, backoff_s, passes
 
@@ -54,6 +55,10 @@ class Place:
 
     ledger: Ledger = field(default_factory=Ledger)
     """What the run has stored."""
+
+    def key_of(self, run: str) -> bytes:
+        """Return the key that a run's frames are signed with: this one's, or another's."""
+        return self.key if run == self.run else self.keys_of(run)
 
     def encode(self, value: Any, name: str, operation: str = "") -> Sequence[Buffer]:
         """Return a value as the parts of a frame of this run, for one operation's functions or for all.
@@ -93,10 +98,11 @@ class Place:
 class Values:
     """The values of one run."""
 
-    def __init__(self, program: Program, place: Place) -> None:
+    def __init__(self, program: Program, place: Place, shared: Shared | None = None) -> None:
         self._first_data = program.task_count
         self._data = program.data
         self._place = place
+        self.shared = shared or Shared(None)
         self._held: dict[int, bytes] = {}
         self._sizes: dict[int, int] = {}
         self._preparing: dict[int, asyncio.Task[None]] = {}
@@ -104,9 +110,16 @@ class Values:
         self.held_bytes = 0
 
     def kept(self, value: int) -> Kept | None:
-        """Return the reference that a data object is, if it is one: its value lies in another run."""
-        data = self._data[value - self._first_data] if value >= self._first_data else None
+        """Return where a value lies that is not in this run: a data object that is a reference, or one that is shared."""
+        if value < self._first_data:
+            return self.shared.place(value)
+        data = self._data[value - self._first_data]
         return data if isinstance(data, Kept) else None
+
+    def address(self, value: int) -> tuple[str, str]:
+        """Return the run and the name under which a value lies in the store, if it does."""
+        kept = self.kept(value)
+        return (kept.run, value_name(kept.id)) if kept else (self._place.run, value_name(value))
 
     def frame(self, value: int) -> bytes | None:
         """Return the frame of a value that this process holds."""
@@ -116,10 +129,12 @@ class Values:
         """Return the bytes of a value's frame, held or stored; 0 where no reply has told it."""
         return self._sizes.get(value, 0)
 
-    def receive(self, value: int, frame: bytes | None, size_bytes: int) -> None:
-        """Take a committed value: its frame, or the news that it was stored."""
+    def receive(self, value: int, frame: bytes | None, size_bytes: int, place: Kept | None = None) -> None:
+        """Take a committed value: its frame, or the news that it was stored, here or in a namespace."""
         self._sizes[value] = size_bytes if frame is None else len(frame)
-        if frame is None:
+        if place is not None:
+            self.shared.lies(value, place)
+        elif frame is None:
             self._place.ledger.add(value_name(value), size_bytes)
         else:
             self._hold(value, frame)
@@ -138,12 +153,13 @@ class Values:
 
     def is_stored(self, value: int) -> bool:
         """Whether a value lies in this run's folder of the store, as far as is known."""
-        return value in self._sizes and value not in self._held
+        return value in self._sizes and value not in self._held and self.shared.place(value) is None
 
     def forget(self, value: int) -> None:
         """Know nothing of a value any more: it comes again, or a data object is encoded again."""
         self.held_bytes -= len(self._held.pop(value, b""))
         self._sizes.pop(value, None)
+        self.shared.forget(value)
         self._preparing.pop(value, None)
 
     def discard(self, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import LostValueError, StoreError
 from graphlambda.runtime import faults
+from graphlambda.store.namespaces import stays_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from graphlambda.runtime.frame import Buffer
     from graphlambda.runtime.values import Client
+    from graphlambda.store.namespaces import Held
 
     class SizingClient(Client, Protocol):
         """A client of the runtime that also says how large a value is."""
@@ -75,6 +77,13 @@ class Store(ABC):
         """Delete values; those that are not there are passed over."""
 
     @abstractmethod
+    def values(self, run: str) -> dict[str, Held]:
+        """Return the values of a run that are there, by name; none where the run is not."""
+
+    def use(self, run: str, names: Iterable[str]) -> None:  # noqa: B027  (a store that cannot note it lets the oldest go)
+        """Note that values of a namespace are used: others go before them. Those that are not there are passed over."""
+
+    @abstractmethod
     def cancel(self, run: str) -> None:
         """Tell functions that the run does not go on: they stop between tasks. Nothing is dropped yet.
 
@@ -104,8 +113,11 @@ class Store(ABC):
         """Return the runs that are there, by name: seconds since each one's lease was renewed."""
 
     def sweep(self, older_than_s: float) -> tuple[str, ...]:
-        """Drop the runs whose client has not renewed their lease for that long; return their names."""
-        stale = tuple(run for run, age_s in sorted(self.runs().items()) if age_s > older_than_s)
+        """Drop the runs whose client has not renewed their lease for that long; return their names.
+
+        What runs share stays longer; see `namespaces`.
+        """
+        stale = tuple(run for run, age_s in sorted(self.runs().items()) if age_s > stays_s(run, older_than_s))
         for run in stale:
             self.drop(run)
         return stale

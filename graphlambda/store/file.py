@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from graphlambda.errors import StoreError
 from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked
 from graphlambda.store.base import ClientStore, translated
+from graphlambda.store.namespaces import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,6 +66,23 @@ class FileStore(ClientStore):
         """Delete values; those that are not there are passed over."""
         with _translated():
             self._client.delete(run, names)
+
+    def values(self, run: str) -> dict[str, Held]:
+        """Return the files of a run's folder, by name."""
+        folder, now_s = self.root / checked(run), self._clock()
+        with _translated(), suppress(FileNotFoundError), os.scandir(folder) as entries:
+            named = [entry for entry in entries if not entry.name.startswith(".")]
+            found = [(entry.name, _stat(entry)) for entry in named]
+            return {name: Held(told.st_size, now_s - told.st_mtime) for name, told in found if told}
+        return {}
+
+    def use(self, run: str, names: Iterable[str]) -> None:
+        """Date the files of values anew."""
+        now_s = self._clock()
+        with _translated():
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.utime(self._client.path(run, name), (now_s, now_s))
 
     def cancel(self, run: str) -> None:
         """Set the run's cancel marker."""
@@ -138,6 +156,14 @@ def _is_ours(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(made.st_mode) and made.st_uid == os.getuid() and stat.S_IMODE(made.st_mode) == 0o700
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what is known of a file; None when it went away meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _renewed_s(folder: Path) -> float | None:

@@ -37,6 +37,8 @@ class Found:
     changed_s: float
     """When it was written, by the server's clock: seconds since the epoch."""
 
+    size_bytes: int
+
 
 def objects(bucket: Bucket, below: str) -> Iterator[Found]:
     """Yield the objects whose keys begin so, in order.
@@ -47,7 +49,8 @@ def objects(bucket: Bucket, below: str) -> Iterator[Found]:
     for page in _pages(bucket, "list-type=2", below):
         for item in page.iterfind("{*}Contents"):
             changed = datetime.fromisoformat(_text(item, "LastModified"))
-            yield Found(_key(bucket, _text(item, "Key")), changed.timestamp())
+            size_bytes = int(_text(item, "Size"))
+            yield Found(_key(bucket, _text(item, "Key")), changed.timestamp(), size_bytes)
 
 
 def folders(bucket: Bucket) -> Iterator[str]:

@@ -18,6 +18,7 @@ from graphlambda.runtime.s3 import LEASE, S3Client
 from graphlambda.runtime.values import CANCELLED
 from graphlambda.store.base import ClientStore, translated
 from graphlambda.store.listing import abort_uploads, delete_objects, folders, objects
+from graphlambda.store.namespaces import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -124,6 +125,14 @@ class S3Store(ClientStore):
         """Delete values; those that are not there are passed over."""
         with translated():
             delete_objects(self._bucket, [f"{checked(run)}/{checked(name)}" for name in names])
+
+    def values(self, run: str) -> dict[str, Held]:
+        """Return the objects of a run, by name; their dates are of when they were written."""
+        below = f"{checked(run)}/"
+        with translated():
+            found = [each for each in objects(self._bucket, below) if each.key != below + LEASE]
+            now_s = self._bucket.now_s() if found else 0.0
+        return {each.key.removeprefix(below): Held(each.size_bytes, now_s - each.changed_s) for each in found}
 
     def cancel(self, run: str) -> None:
         """Write into the run's lease that it was cancelled."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.store.namespaces import Held
 
 HOT_BYTES = 8 << 20
 """The largest frame that one reader makes hot: what S3 takes 100 ms for is twice its wait for the first byte."""
@@ -85,6 +86,22 @@ class TieredStore(Store):
         self._cold.delete(run, doomed)
         with suppress(StoreError):  # what stays there goes with its run
             self._hot.delete(run, doomed)
+
+    def values(self, run: str) -> dict[str, Held]:
+        """Return what lies in either store; a mark stands for none."""
+        cold = self._cold.values(run)
+        try:
+            hot = self._hot.values(run)
+        except StoreError:  # missed, not needed
+            return cold
+        return cold | {name: held for name, held in hot.items() if held.size_bytes != len(MARK)}
+
+    def use(self, run: str, names: Iterable[str]) -> None:
+        """Note that values are used, wherever they lie."""
+        used = list(names)
+        self._cold.use(run, used)
+        with suppress(StoreError):
+            self._hot.use(run, used)
 
     def cancel(self, run: str) -> None:
         """Tell functions that the run does not go on, whichever store they ask."""

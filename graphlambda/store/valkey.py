@@ -18,9 +18,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from graphlambda.errors import ConfigError, StoreError
 from graphlambda.runtime.cluster import Cluster
 from graphlambda.runtime.resp import Address, Refused, Server
-from graphlambda.runtime.valkey import RUNS, TTL_S, ValkeyClient, age_s, keys_of, lease_key, names_key
+from graphlambda.runtime.valkey import (
+    RUNS,
+    TTL_S,
+    ValkeyClient,
+    age_s,
+    key_of,
+    keys_of,
+    lease_key,
+    names_key,
+)
 from graphlambda.runtime.values import CANCELLED, LEASE_S
 from graphlambda.store.base import ClientStore, translated
+from graphlambda.store.namespaces import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -95,6 +105,25 @@ class ValkeyStore(ClientStore):
         """Delete values; those that are not there are passed over."""
         with translated():
             self._client.delete(run, names)
+
+    def values(self, run: str) -> dict[str, Held]:
+        """Return what a run's names stand for and is there."""
+        found: dict[str, Held] = {}
+        for entries in self._entries(run):
+            names = sorted({entry.partition(b":")[0].decode() for entry in entries})
+            with translated():
+                sizes = self._client.sizes(run, names)
+            left_ms = self._run([(b"PTTL", key_of(run, name)) for name in names])
+            known = zip(names, sizes, left_ms, strict=True)
+            found |= {name: Held(size, age_s(ms)) for name, size, ms in known if size is not None}
+        return found
+
+    def use(self, run: str, names: Iterable[str]) -> None:
+        """Let the keys of values live for as long as new ones."""
+        used = set(names)
+        for entries in self._entries(run):
+            named = [entry for entry in entries if entry.partition(b":")[0].decode() in used]
+            self._run([(b"EXPIRE", key, _TTL) for entry in named for key in keys_of(run, entry)])
 
     def cancel(self, run: str) -> None:
         """Set the run's lease to what says so; on a full server, to the age at which its client counts as lost."""

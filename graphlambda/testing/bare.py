@@ -56,6 +56,7 @@ class Requests:
         settings: Mapping[str, Any] | None = None,
         picks: Mapping[int, tuple[Any, ...]] | None = None,
         unsent: Sequence[int] = (),
+        shared: tuple[str, float, dict[int, int]] | None = None,
         **changes: Any,
     ) -> dict[str, Any]:
         """Return a request whose tasks 0, 1, … have these bindings, but for `picks`; `changes` replace what is in it."""
@@ -73,7 +74,9 @@ class Requests:
             "constants": self._identified("c", constants or {}),
             "settings": self._identified("s", settings or {}),
             "batch": _text(
-                self.encode((tasks, columns, inline or {}, picks or {}, unsent), wire.INLINE_BATCH, OPERATION)
+                self.encode(
+                    (tasks, columns, inline or {}, picks or {}, unsent, shared), wire.INLINE_BATCH, OPERATION
+                )
             ),
             **changes,
         }
@@ -163,7 +166,7 @@ def outcomes_of(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     for task, seconds, size in zip(reply["tasks"], reply["seconds"], reply["bytes"], strict=True):
         outcome: dict[str, Any] = {"task": task, "seconds": seconds}
         if str(task) not in reply["errors"]:
-            rides = task not in {*reply["stored"], *reply["unsent"]}
+            rides = task not in {*reply["stored"], *reply["shared"], *reply["unsent"]}
             outcome |= {"bytes": size, "value": inline[at : at + size] if rides else None}
             at += size if rides else 0
         for name in ("error", "output", "modules"):

@@ -21,11 +21,13 @@ from graphlambda.errors import LostValueError, StoreError
 from graphlambda.runtime import faults
 from graphlambda.runtime.values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S, client_of
 from graphlambda.store import Store
+from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.store.namespaces import Held
 
 RUN, OTHER_RUN = "run-1", "run-2"
 
@@ -153,6 +155,29 @@ class StoreTests(ABC):
         store.cancel(RUN)
         assert (client_of(store.spec()).ended(RUN), store.runs()) == (DROPPED, {})
 
+    def test_what_lies_in_a_run_is_told_with_its_size(self, store: Store) -> None:
+        assert store.values(RUN) == {}
+        for run in (RUN, OTHER_RUN):
+            store.touch(run)
+        assert store.values(RUN) == {}
+        for name, frame in {"v-1": b"a" * 10, "v-2": b"b" * 100_000, "v-3": b"c" * 9_000_000}.items():
+            store.put(RUN, name, [frame])
+        store.delete(RUN, ["v-1"])
+        held = store.values(RUN)
+        assert {name: value.size_bytes for name, value in held.items()} == {"v-2": 100_000, "v-3": 9_000_000}
+        assert all(-5.0 < value.age_s < 120.0 for value in held.values())
+        store.use(RUN, ["v-1", "v-2"])
+        assert store.values(RUN).keys() == {"v-2", "v-3"}
+
+    def test_what_runs_share_outlives_a_sweep_of_runs(self, store: Store) -> None:
+        shared = namespace_run(bytes(32), "ours")
+        for run in (RUN, shared):
+            store.touch(run)
+            store.put(run, "v-1", [b"a"])
+            self.age(store, run, 1000.0)
+        assert store.sweep(older_than_s=500.0) == (RUN,)
+        assert bytes(store.get(shared, "v-1")) == b"a"
+
     @pytest.mark.parametrize(
         "name", ["", ".", "..", "a/b", "../v-1", "/etc/passwd", "a.b", "a b", "ä", "a" * 129, "a\0"]
     )
@@ -218,6 +243,16 @@ class Passing(Store):
         """Delete values."""
         self._before("delete")
         self._store.delete(run, names)
+
+    def values(self, run: str) -> dict[str, Held]:
+        """Return what a run holds."""
+        self._before("values")
+        return self._store.values(run)
+
+    def use(self, run: str, names: Iterable[str]) -> None:
+        """Note that values are used."""
+        self._before("use")
+        self._store.use(run, names)
 
     def cancel(self, run: str) -> None:
         """Tell functions that the run does not go on."""

@@ -182,6 +182,7 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "sending_s": 0.0,
         "inline": b2a_base64(b"".join(frames), newline=False).decode(),
         "stored": [],
+        "shared": [],
         "unsent": [],
         "left": [],
         "ended": "",

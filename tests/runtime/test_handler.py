@@ -394,7 +394,7 @@ def requests_keys(run: str) -> dict[str, str]:
 
 
 def test_a_stored_batch_is_read_from_the_store(function: Start, requests: Requests, store: FileStore) -> None:
-    batch: Any = ([0], [("l", [1]), ("l", [2])], {}, {}, [])
+    batch: Any = ([0], [("l", [1]), ("l", [2])], {}, {}, [], None)
     store.put("run-1", "b-4", [requests.encode(batch, "b-4", OPERATION)])
     assert requests.values(function(ADD)(requests.request(batch={"stored": "b-4"}))) == [3]
 

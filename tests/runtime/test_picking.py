@@ -91,7 +91,7 @@ def test_parts_share_no_memory_with_what_a_task_of_their_batch_gets(
     request = requests.request([("l", [1]), ("l", 0)], [("i", 2), ("l", 5)], [("i", 3), ("l", 7)])
     batch: Any = ([0, 2, 3, 1, 4], [("m", [("l", [1]), ("i", 2), ("i", 3)]), ("l", [0, 5, 7])], {})
     picks = {2: pick(0, 0), 3: pick(0, 1)}
-    request["batch"] = b64encode(requests.encode((*batch, picks, []), "batch", OPERATION)).decode()
+    request["batch"] = b64encode(requests.encode((*batch, picks, [], None), "batch", OPERATION)).decode()
     reply = function(source)(request)
     assert values(requests, reply) == {0: [[1], [1]], 2: [1], 3: [1], 1: [[6], [6]], 4: [[8], [8]]}
 

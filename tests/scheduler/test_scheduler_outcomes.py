@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphlambda.errors import InvokeError, RunError, ThrottledError
+from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
 from graphlambda.testing.invokers import function_error, refusal, reply
 
@@ -97,7 +98,7 @@ def test_a_failed_import_names_the_module() -> None:
 
 
 def test_an_answer_that_is_not_json_is_garbled() -> None:
-    assert kind_of(reply(b'{"v": 2, "tas')) is Kind.GARBLED
+    assert kind_of(reply(b'{"v": 3, "tas')) is Kind.GARBLED
 
 
 @pytest.mark.parametrize("payload", [b"null", b"[]", b'{"v": 99}', b'{"hello": 1}'])
@@ -108,19 +109,20 @@ def test_an_answer_that_is_not_ours_is_refused(payload: bytes) -> None:
 def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
     error = {"kind": "user", "type": "builtins.ValueError", "message": "no"}
     body = {
-        "v": 2,
+        "v": VERSION,
         "environment": "e",
         "cold": True,
         "at_s": 1000.0,
         "peak_mb": 61.5,
-        "tasks": [1, 2, 3, 5, 4],
-        "started_s": [0.0, 0.25, 0.5, 0.75, 0.75],
-        "seconds": [0.0101, 0.002, 0.0, 0.0, 0.0],
-        "bytes": [2, 70_000, 0, 0, 3],
+        "tasks": [1, 2, 3, 5, 4, 7],
+        "started_s": [0.0, 0.25, 0.5, 0.75, 0.75, 0.75],
+        "seconds": [0.0101, 0.002, 0.0, 0.0, 0.0, 0.0],
+        "bytes": [2, 70_000, 0, 0, 3, 80_000],
         "reading_s": 0.001,
         "sending_s": 0.002,
         "inline": b64encode(b"onefour"[1:6]).decode(),
         "stored": [2],
+        "shared": [7],
         "unsent": [5],
         "left": [6],
         "ended": "cancelled",
@@ -129,15 +131,16 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
         "errors": {"3": error},
     }
     wanted = Answered(
-        tasks=(1, 2, 3, 5, 4),
-        started_s=(1000.0, 1000.25, 1000.5, 1000.75, 1000.75),
-        seconds=(0.0101, 0.002, 0.0, 0.0, 0.0),
-        value_bytes=(2, 70_000, 0, 0, 3),
+        tasks=(1, 2, 3, 5, 4, 7),
+        started_s=(1000.0, 1000.25, 1000.5, 1000.75, 1000.75, 1000.75),
+        seconds=(0.0101, 0.002, 0.0, 0.0, 0.0, 0.0),
+        value_bytes=(2, 70_000, 0, 0, 3, 80_000),
+        frames=(b"ne", None, None, None, b"fou", None),
         reading_s=0.001,
         sending_s=0.002,
-        frames=(b"ne", None, None, None, b"fou"),
         errors={3: error},
         unsent=frozenset({5}),
+        shared=frozenset({7}),
         left=frozenset({6}),
         ended="cancelled",
         outputs={1: {"stdout": "said"}},
