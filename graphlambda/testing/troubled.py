@@ -122,8 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_A_HOP}
-        if self.command != "HEAD":
-            headers["Content-Length"] = str(len(content))
+        of_head = answer.getheader("Content-Length", "0")
+        headers["Content-Length"] = of_head if self.command == "HEAD" else str(len(content))
         if trouble is Trouble.TRUNCATED:
             content = content[: len(content) // 2]
             self.close_connection = True
