@@ -144,8 +144,10 @@ class MemoryS3(Http):
         return self._answer(200, f"<Result>{''.join(items)}</Result>".encode())
 
     def _listed(self, key: str) -> str:
-        changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._objects[key][1]))
-        return f"<Contents><Key>{escape(key)}</Key><LastModified>{changed}</LastModified></Contents>"
+        content, written_s = self._objects[key]
+        changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(written_s))
+        told = f"<LastModified>{changed}</LastModified><Size>{len(content)}</Size>"
+        return f"<Contents><Key>{escape(key)}</Key>{told}</Contents>"
 
     def _answer(self, status: int, body: bytes = b"", etag: str = "", length: int = 0) -> Answer:
         return Answer(status, self._headers(etag, length or len(body)), memoryview(bytearray(body)))
