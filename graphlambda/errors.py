@@ -14,7 +14,8 @@ GraphlambdaError
 │   └── ArtifactTooLargeError      more than one function may hold
 ├── DeployError
 │   ├── CloudError                 the control plane said no
-│   └── DeployTimeoutError         a function did not become active in time
+│   ├── DeployTimeoutError         a function did not become active in time
+│   └── StackError                 what a deployment stands on in the account is absent, damaged or not ours
 ├── LocalLambdaError               the local Lambda did not start or has died
 └── RunError
     ├── TaskError                  a task failed; its own exception could not come home as itself
@@ -125,6 +126,10 @@ class CloudError(DeployError):
 
 class DeployTimeoutError(DeployError):
     """A function did not become active in the time that we wait."""
+
+
+class StackError(DeployError):
+    """What a deployment stands on in the account is absent, not ready, or not proved to be ours."""
 
 
 class LocalLambdaError(GraphlambdaError):
