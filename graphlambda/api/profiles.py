@@ -38,7 +38,7 @@ def fusing_of(config: Config) -> Fusing:
     """Return how the configuration wants programs fused."""
     if config.fuse is not None:
         return Fusing(always=config.fuse)
-    note = _read(config)
+    note = _note(Cache(config.cache_dir).get(_KIND, config.deployment_id), config)
     longest_s = config.timeout_s / 2
     return Fusing(profiles=note.profiles, overhead_s=note.overhead_s, longest_s=longest_s)
 
@@ -47,23 +47,26 @@ def learn(profiler: Profiler, program: Program, config: Config) -> None:
     """Keep what a run of a program measured, and what it was fused by."""
     if config.fuse is False:
         return
-    note, profiles = _read(config), profiler.profiles()
+    profiles, overhead_s = profiler.profiles(), profiler.overhead_s()
     parts = {form for fusion in program.fusions for form in fusion.forms}
-    known = {form: each for form, each in note.profiles.items() if form not in parts | profiles.keys()}
-    known |= {form: each for form, each in note.profiles.items() if form in parts - profiles.keys()}
-    known |= {form: _mixed(note.profiles.get(form), profile) for form, profile in profiles.items()}
-    kept = {form: list(astuple(known[form])) for form in list(known)[-_MOST_FORMS:]}
-    overhead_s = profiler.overhead_s()
-    content = {
-        "version": _VERSION,
-        "overhead_s": note.overhead_s if overhead_s is None else overhead_s,
-        "profiles": kept,
-    }
-    Cache(config.cache_dir).put(_KIND, config.deployment_id, json.dumps(content).encode())
+
+    def altered(content: bytes | None) -> bytes:
+        note = _note(content, config)
+        known = {form: each for form, each in note.profiles.items() if form not in parts | profiles.keys()}
+        known |= {form: each for form, each in note.profiles.items() if form in parts - profiles.keys()}
+        known |= {form: _mixed(note.profiles.get(form), profile) for form, profile in profiles.items()}
+        newest = {form: known[form] for form in list(known)[-_MOST_FORMS:]}
+        return _written(_Note(newest, note.overhead_s if overhead_s is None else overhead_s))
+
+    Cache(config.cache_dir).alter(_KIND, config.deployment_id, altered)
 
 
-def _read(config: Config) -> _Note:
-    content = Cache(config.cache_dir).get(_KIND, config.deployment_id)
+def _written(note: _Note) -> bytes:
+    profiles = {form: astuple(profile) for form, profile in note.profiles.items()}
+    return json.dumps({"version": _VERSION, "overhead_s": note.overhead_s, "profiles": profiles}).encode()
+
+
+def _note(content: bytes | None, config: Config) -> _Note:
     if content is None:
         return _Note({}, 0.0)
     try:
@@ -71,7 +74,7 @@ def _read(config: Config) -> _Note:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         path = Cache(config.cache_dir).path(_KIND, config.deployment_id)
         what = f"{path} cannot be read ({type(error).__name__}: {error}): nothing is fused until runs are measured again"
-        warnings.warn(what, ProfileWarning, stacklevel=2)
+        warnings.warn(what, ProfileWarning, stacklevel=3)
         return _Note({}, 0.0)
 
 

@@ -31,7 +31,7 @@ _LEFTOVER_S = 24 * 3600
 _RECENT_S = 600.0
 """What was used so lately is not removed unasked: whoever built an artifact may still be uploading it."""
 
-_SCRATCH, _LOCK, _BOUNDED = "scratch", "in-use", "bounded"
+_SCRATCH, _LOCK, _ALTERED, _BOUNDED = "scratch", "in-use", "altered", "bounded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,14 @@ class Cache:
             (scratch / "made").write_bytes(content)
             self.path(kind, key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             (scratch / "made").replace(self.path(kind, key))
+
+    def alter(self, kind: str, key: str, altered: Callable[[bytes | None], bytes]) -> None:
+        """Write a note from what it is (None: not there), while nobody else alters one. Raises as `put` does."""
+        descriptor = self._locked(fcntl.LOCK_EX, _ALTERED)
+        try:
+            self.put(kind, key, altered(self.get(kind, key)))
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -178,10 +186,10 @@ class Cache:
             shutil.rmtree(grave, ignore_errors=True)
         return sum(entry.size_bytes for entry in gone)
 
-    def _locked(self, how: int) -> int:
+    def _locked(self, how: int, name: str = _LOCK) -> int:
         """Return the descriptor that holds the lock; closing it, or ending however, gives it up."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.root / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.root / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, how)
         except BaseException:

@@ -45,26 +45,33 @@ def remember(cache: Cache, key: str, artifact: Artifact) -> None:
 
 def learnt(cache: Cache, operation: Operation) -> frozenset[str]:
     """Return the modules that an operation turned out to need, beside its evidence."""
-    text = cache.get("learnt", _note_of(operation))
-    return frozenset(json.loads(text)) if text else frozenset()
+    return _names(cache.get("learnt", _note_of(operation)))
 
 
 def learn(cache: Cache, operation: Operation, modules: Iterable[str]) -> None:
     """Remember modules that an operation turned out to need: the next build takes them for evidence."""
-    known = learnt(cache, operation) | set(modules)
-    cache.put("learnt", _note_of(operation), json.dumps(sorted(known)).encode())
+    new = frozenset(modules)
+    cache.alter("learnt", _note_of(operation), lambda text: json.dumps(sorted(_names(text) | new)).encode())
 
 
 def needed_mb(cache: Cache, operation: Operation) -> int:
     """Return the memory in MiB that an operation was given after it ran out; 0 where it never did."""
-    text = cache.get("memory", f"{operation.id}.json")
-    return int(json.loads(text)) if text else 0
+    return _number(cache.get("memory", f"{operation.id}.json"))
 
 
 def need_mb(cache: Cache, operation: Operation, memory_mb: int) -> None:
     """Remember that an operation ran out of less memory than this: its next run begins with so much."""
-    if memory_mb > needed_mb(cache, operation):
-        cache.put("memory", f"{operation.id}.json", json.dumps(memory_mb).encode())
+    cache.alter(
+        "memory", f"{operation.id}.json", lambda text: json.dumps(max(memory_mb, _number(text))).encode()
+    )
+
+
+def _names(text: bytes | None) -> frozenset[str]:
+    return frozenset(json.loads(text)) if text else frozenset()
+
+
+def _number(text: bytes | None) -> int:
+    return int(json.loads(text)) if text else 0
 
 
 def _note_of(operation: Operation) -> str:

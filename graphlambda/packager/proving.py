@@ -42,7 +42,7 @@ def prove_set(built: Sequence[Built], bench: Bench) -> Proof:
     with bench.cache.scratch() as scratch:
         proof = prove(_views(built[0], scratch), evidence - known, tasks, scratch)
     if fresh := evidence - known - proof.modules.keys():
-        bench.cache.put(_KIND, key, json.dumps(sorted(known | fresh)).encode())
+        bench.cache.alter(_KIND, key, lambda text: json.dumps(sorted(_modules(text) | fresh)).encode())
     return proof
 
 
@@ -64,5 +64,8 @@ def _key(layers: Iterable[PlannedLayer]) -> str:
 
 def _known(key: str, cache: Cache) -> frozenset[str]:
     """Return the modules that are known to import from layers; failures are tried again each time."""
-    text = cache.get(_KIND, key)
+    return _modules(cache.get(_KIND, key))
+
+
+def _modules(text: bytes | None) -> frozenset[str]:
     return frozenset(json.loads(text)) if text else frozenset()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,3 +201,12 @@ def test_a_lease_does_not_keep_anybody_from_filling(tmp_path: Path) -> None:
     with cache.lease(), cache.lease():
         cache.folder("kind", "key", lambda _folder: None)
     assert cache.usage() == {"kind": Usage(1, 0)}
+
+
+def test_what_many_write_into_a_note_at_once_is_all_there(tmp_path: Path) -> None:
+    def add(number: int) -> None:
+        Cache(tmp_path).alter("kind", "note", lambda text: (text or b"") + bytes([number]))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(64)))
+    assert sorted(Cache(tmp_path).get("kind", "note") or b"") == list(range(64))
