@@ -35,6 +35,7 @@ _KERNELS = {
         "arange argtopk argtopk_aggregate argtopk_preprocess astype coarsen getitem linspace "
         "slice_with_int_dask_array slice_with_int_dask_array_aggregate topk topk_aggregate trim view"
     ),
+    ("dask.array.chunk", "places"): "argmax argmin",
     ("dask.array.core", "core"): (
         "_as_dtype _enforce_dtype _numpy_vindex _pass_extra_kwargs _vindex_merge _vindex_slice_and_transpose "
         "apply_and_enforce dotmany getter getter_inline getter_nofancy load_chunk load_store_chunk"
@@ -65,6 +66,7 @@ _KERNELS = {
     ("dask.array.slicing", "core"): "getitem_variadic setitem",
     ("dask.array.utils", "linalg"): "svd_flip",
     ("dask.array.utils", "triangular"): "solve_triangular_safe",
+    ("dask.array.wrap", "routines"): "_broadcast_trick_inner",
     ("dask.bag.chunk", "bags"): ("foldby_combine2 getitem groupby_tasks_group_hash var_aggregate var_chunk"),
     ("dask.bag.core", "bags"): (
         "dictitems empty_safe_aggregate empty_safe_apply make_group map_chunk merge_frequencies reify safe_take "

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import functools
 import marshal
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -290,6 +291,9 @@ class Walker:
 
     def _walk_function(self, thing: types.FunctionType, tokens: Tokens, leaves: Leaves) -> None:
         code = thing.__code__
+        if kernel := self._kernel_of(thing):
+            self._walk_reference(kernel, tokens)
+            return
         if (reference := codes.local_reference(thing)) and codes.belongs_to_its_file(code):
             self._walk_reference(reference, tokens)
             return
@@ -305,6 +309,14 @@ class Walker:
         counts = (len(cells), len(defaults), tuple(keywords), names, tuple(attributes), modules)
         parts = (*cells, *defaults, *keywords.values(), *values, *attributes.values())
         self._walk_individual(thing, ("B", number, *counts), parts, tokens, leaves)
+
+    def _kernel_of(self, thing: types.FunctionType) -> Reference | None:
+        """Return the kernel of a function that its module holds in a `curry`, or that calls itself by what it wraps."""
+        place = (thing.__globals__.get("__name__", ""), thing.__name__)
+        if place not in self._kernels:
+            return None
+        held = getattr(sys.modules.get(place[0]), place[1], None)
+        return self._kernels[place] if thing is held or thing is getattr(held, "func", None) else None
 
     def _extras(self, thing: types.FunctionType) -> dict[str, Any]:
         """Return what was set on a function; annotations only for code that may read them: they need imports."""

@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 
 
+def argmax(x: Any, axis: Any = None, keepdims: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Return where the largest along an axis lies."""
+    return _arg(np.argmax, x, axis, keepdims, *args, **kwargs)
+
+
+def argmin(x: Any, axis: Any = None, keepdims: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Return where the smallest along an axis lies."""
+    return _arg(np.argmin, x, axis, keepdims, *args, **kwargs)
+
+
 def arg_chunk(func: Any, argfunc: Any, x: Any, axis: Any, offset_info: Any) -> Any:
     """Return the extreme of a block and its place in the whole array."""
     along = None if len(axis) == x.ndim or x.ndim == 1 else axis[0]
@@ -90,6 +100,10 @@ def _nanarg(find: Any, worst: float, x: Any, axis: Any, keepdims: Any = None, **
     except ValueError:
         numbers = np.where(np.isnan(x), worst, x)
         return _kept(find(numbers, axis=axis, **kwargs), numbers, axis, keepdims)
+
+
+def _arg(find: Any, x: Any, axis: Any, keepdims: Any, *args: Any, **kwargs: Any) -> Any:
+    return _kept(find(x, *args, axis=axis, **kwargs), x, axis, keepdims)
 
 
 def _kept(found: Any, x: Any, axis: Any, keepdims: Any) -> Any:

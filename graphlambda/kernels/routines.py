@@ -14,6 +14,11 @@ import numpy as np
 from .kinds import multiplier
 
 
+def _broadcast_trick_inner(func: Any, shape: Any, meta: Any = (), *args: Any, **kwargs: Any) -> Any:
+    """Return a uniform block that holds its value once: read-only."""
+    return np.broadcast_to(func(meta, *args, shape=() if shape == () else 1, **kwargs), shape)
+
+
 def _tensordot(a: Any, b: Any, axes: Any, is_sparse: Any) -> Any:
     ranking = max([a, b], key=lambda x: x.__array_priority__)
     product = multiplier(type(ranking))(a, b, axes=axes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -12,11 +14,14 @@ import pytest
 
 from graphlambda.compiler import compile_collections
 from graphlambda.compiler.fuse import Fusing
+from graphlambda.compiler.kernels import PACKAGE, RELEASES, file_of, kernels_for
 from graphlambda.compiler.program import Operation
-from graphlambda.compiler.purity import _REVIEWED, is_pure
+from graphlambda.compiler.purity import _CALLED, _REVIEWED, is_pure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from graphlambda.compiler.kernels import Reference
 
 
 def purity(*collections: Any) -> dict[str, bool]:
@@ -43,8 +48,13 @@ def written(*lines: str, arguments: str = "p0, p1", imports: Iterable[str] = ())
         da.linalg.svd(rows().rechunk((20, 40)))[1],
         np.sqrt(rows()).cumsum(axis=0),
         rows()[3:17, [1, 5, 30]],
+        da.full((8, 8), 3, chunks=4) + da.ones((8, 8), chunks=4) + da.zeros_like(rows()[:8, :8]),
+        rows().argmax() + rows().argmin(axis=0) + da.nanargmax(rows()),
+        da.random.RandomState(1).normal(size=8, chunks=4),
+        db.from_sequence([1, 2], npartitions=2).frequencies(),
+        db.from_sequence([1, 2], npartitions=2).fold(operator.add),
     ],
-    ids=["gemm", "mean", "svd", "cumsum", "index"],
+    ids=["gemm", "mean", "svd", "cumsum", "index", "creation", "argmax", "random", "frequencies", "fold"],
 )
 def test_operations_of_kernels_and_numpy_are_pure(collection: Any) -> None:
     assert set(purity(collection).values()) == {True}
@@ -100,6 +110,76 @@ def test_storing_is_not_pure() -> None:
 )
 def test_a_source_is_judged_by_all_that_it_names(pure: bool, lines: list[str], imports: list[str]) -> None:
     assert is_pure(written(*lines, imports=imports)) is pure
+
+
+@pytest.mark.parametrize(
+    ("pure", "line", "imports"),
+    [
+        (False, "sorted(p0, key=p1)", []),
+        (False, "max(p0, key=p1)", []),
+        (False, "min(p0, **p1)", []),
+        (False, "min(*p0)", []),
+        (True, "sorted(p0, key=second, reverse=p1)", ["from toolz.itertoolz import second"]),
+        (False, "sorted(p0, key=print)", []),
+        (True, "max(p0, p1)", []),
+        (False, "map(p0, p1)", []),
+        (False, "filter(p0, p1)", []),
+        (True, "map(abs, p1)", []),
+        (False, "reduce(p0, p1)", ["from _functools import reduce"]),
+        (True, "reduce(add, p1)", ["from _functools import reduce", "from _operator import add"]),
+        (True, "reduce(max, p1)", ["from _functools import reduce"]),
+        (False, "map(map, p0, p1)", []),
+        (True, "map(partial(reduce, max), p1)", ["from _functools import reduce", "from functools import partial"]),
+        (False, "map(partial(reduce, p0), p1)", ["from _functools import reduce", "from functools import partial"]),
+        (False, "map(partial(reduce), p0, p1)", ["from _functools import reduce", "from functools import partial"]),
+        (False, "map(partial(p0), p1)", ["from functools import partial"]),
+        (False, "map(partial(*p0), p1)", ["from functools import partial"]),
+        (False, "map(partial(max, key=abs), p1)", ["from functools import partial"]),
+        (False, "apply(max, p0, p1)", ["from graphlambda_kernels.bags import apply"]),
+        (True, "empty_safe_apply(max, p0, p1)", ["from graphlambda_kernels.bags import empty_safe_apply"]),
+        (False, "arg_chunk(max, p0, p1)", ["from graphlambda_kernels.places import arg_chunk"]),
+        (False, "mean_chunk(p0, sum=p1)", ["from graphlambda_kernels.reductions import mean_chunk"]),
+        (True, "mean_chunk(p0, sum=nansum)", ["from graphlambda_kernels.reductions import mean_chunk", "from numpy import nansum"]),
+        (False, "mean_chunk(p0, **p1)", ["from graphlambda_kernels.reductions import mean_chunk"]),
+        (False, "_enforce_dtype(p0, enforce_dtype_function=p1)", ["from graphlambda_kernels.core import _enforce_dtype"]),
+        (True, "_apply_random_func(PCG64, p0, p1)", ["from graphlambda_kernels.random import _apply_random_func", "from numpy.random._pcg64 import PCG64"]),
+        (False, "PCG64()", ["from numpy.random._pcg64 import PCG64"]),
+        (False, "apply(PCG64, p0)", ["from graphlambda_kernels.bags import apply", "from numpy.random._pcg64 import PCG64"]),
+        (False, "empty_like(p0)", ["from numpy import empty_like"]),
+        (True, "dotmany(p0, p1)", ["from graphlambda_kernels.core import dotmany"]),
+        (False, "dotmany(p0, p0, p1)", ["from graphlambda_kernels.core import dotmany"]),
+    ],
+)  # fmt: skip
+def test_what_a_function_calls_of_its_arguments_is_reviewed_as_well(
+    pure: bool, line: str, imports: list[str]
+) -> None:
+    assert is_pure(written(f"v0 = {line}", "return v0", imports=imports)) is pure
+
+
+def test_a_callable_that_another_task_made_is_not_pure() -> None:
+    key = dask.delayed(operator.itemgetter)(0)
+    names = purity(*(dask.delayed(each)([(2,), (1,)], key=key) for each in (sorted, min, max)))
+    assert [names[name] for name in ("sorted", "min", "max")] == [False, False, False]
+
+
+@pytest.mark.parametrize("reference", sorted(set(kernels_for(RELEASES[-1]).values())), ids=":".join)
+def test_what_a_kernel_calls_of_its_parameters_is_listed(reference: Reference) -> None:
+    tree = ast.parse(file_of(reference[0]).read_text())
+    found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}.get(reference[1])
+    if found is None:  # of another kernel's module
+        assert reference[1] in ("nannumel", "numel")
+        return
+    listed = _CALLED[PACKAGE].get(reference[1], "").split()
+    parameters = [each.arg for each in found.args.args]
+    called = {
+        node.func.id
+        for node in ast.walk(found)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called & set(parameters) <= set(listed)
+    assert all(
+        name in ("_", given) for name, given in zip(listed, parameters, strict=False) if listed[0] != "*"
+    )
 
 
 def test_an_operation_without_source_or_with_code_by_value_is_not_known_to_be_pure() -> None:

@@ -97,6 +97,16 @@ def arg_tops(rng: Rng, _: Any) -> Iterator[Call]:
             yield ([[(array, places)], [(array, places + 10)]], k, (axis,), True), {}
 
 
+@cases("dask.array.chunk:argmax", "dask.array.chunk:argmin")
+def places(rng: Rng, _: Any) -> Iterator[Call]:
+    axes: tuple[Any, ...] = (None, 0, -1, (0,), 99)
+    for array in numbers(rng):
+        for axis in axes:
+            yield (array, axis, bool(rng.integers(2))), {}
+            yield (array,), kept(rng, axis)
+    yield (np.arange(6.0).reshape(2, 3), 0, True, np.empty(3, int)), {}
+
+
 @cases("dask.array.chunk:argtopk_preprocess")
 def pairs(rng: Rng, _: Any) -> Iterator[Call]:
     yield (block(rng, "f8", (3,)), np.arange(3)), {}

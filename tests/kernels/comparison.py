@@ -46,7 +46,7 @@ def differences(reference: Reference, most: int = 1_000_000) -> tuple[int, list[
     calls = list(zip(*(make(np.random.default_rng(seed), house) for house in houses), strict=True))
     chosen = range(0, len(calls), -(-len(calls) // most))
     for number, (call, same_call) in ((number, calls[number]) for number in chosen):
-        wanted, given = outcome(getattr(theirs, name), *call), outcome(getattr(ours, name), *same_call)
+        wanted, given = outcome(_uncurried(theirs, name), *call), outcome(getattr(ours, name), *same_call)
         if not same(wanted, given):
             found.append(
                 f"{name}, call {number}: {call!r:.600}\n  Dask's: {wanted!r:.600}\n  ours:   {given!r:.600}"
@@ -74,8 +74,14 @@ def _home(reference: Reference) -> str:
 
 
 def _signature(module: types.ModuleType, name: str) -> list[tuple[str, Any, str]]:
-    parameters = inspect.signature(getattr(module, name)).parameters.values()
+    parameters = inspect.signature(_uncurried(module, name), follow_wrapped=False).parameters.values()
     return [(each.name, each.kind, _spelled(each.default)) for each in parameters]
+
+
+def _uncurried(module: types.ModuleType, name: str) -> Any:
+    """Return a function of a module: one that calls itself again with fewer arguments would hide what it raises."""
+    function = getattr(module, name)
+    return getattr(function, "func", function)
 
 
 def _spelled(default: Any) -> str:

@@ -438,6 +438,19 @@ def pads(rng: Rng, _: Any) -> Iterator[Call]:
         yield (array, _pad, (1, 1), array.ndim - 1, {"padder": 2}), {}
 
 
+@cases("dask.array.wrap:_broadcast_trick_inner")
+def uniform(rng: Rng, _: Any) -> Iterator[Call]:
+    metas: tuple[Any, ...] = ((), np.empty((0, 0)), np.ma.MaskedArray([1]), np.empty(0, "f4"))
+    shapes: tuple[Any, ...] = ((), 3, (2, 3), (0, 2), [2], (-1,))
+    for meta, shape in itertools.product(metas, shapes):
+        dtype = str(rng.choice(["f8", "i4", "c16", "O", "U3"]))
+        for function in (np.ones_like, np.zeros_like):
+            yield (function, shape), {"meta": meta, "dtype": dtype}
+            yield (function, shape, meta, dtype, "F"), {}
+        yield (np.full_like, shape), {"meta": meta, "dtype": dtype, "fill_value": rng.normal()}
+        yield (np.full_like, shape), {"dtype": dtype}
+
+
 @cases("dask.array.ma:_masked_array")
 def masks(rng: Rng, _: Any) -> Iterator[Call]:
     for array in numbers(rng):
