@@ -102,12 +102,13 @@ def cache(options: argparse.Namespace) -> int:
 
 
 def runs(options: argparse.Namespace) -> int:
-    """Print the runs that have not ended: what `resume` and `cancel` take."""
+    """Print the runs that have not ended: what `resume` and `cancel` take, and which of them cannot be read, and why."""
     found = waiting(**_where(options))
     rows = [("run", "state", "tasks done", "age", "lease holder")]
     for run in found:
         age = duration(time.time() - run.started_s)
-        rows.append((run.id, run.state, f"{run.done:,} of {run.tasks:,}", age, run.holder or "nobody"))
+        done = "unknown" if run.unreadable else f"{run.done:,} of {run.tasks:,}"
+        rows.append((run.id, run.state, done, age, run.unreadable or run.holder or "nobody"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if found else [("No run waits or goes on.",)]:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())

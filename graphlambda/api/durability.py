@@ -5,6 +5,7 @@ In: a configuration, a run. Out: a `Durable` for the scheduler, what was saved, 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class WaitingRun:
 
     id: str
     started_s: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch; of one that cannot be read, when its folder last changed."""
 
     done: int
     """Committed tasks."""
@@ -67,9 +68,14 @@ class WaitingRun:
     canceller: str
     """Who cancelled it, where it has not ended yet; else empty."""
 
+    unreadable: str = ""
+    """Why nobody here can go on with it (it is damaged, or of another root key); else empty, and the rest is known."""
+
     @property
     def state(self) -> str:
-        """Return `running`, `waiting` (for `resume`) or `cancelled` (its client ends it, or `cancel` again)."""
+        """Return `running`, `waiting` (for `resume`), `cancelled` (its client ends it, or `cancel` again) or `unreadable`."""
+        if self.unreadable:
+            return "unreadable"
         return "cancelled" if self.canceller else "running" if self.holder else "waiting"
 
 
@@ -140,20 +146,31 @@ def terms_of(run: str, config: Config) -> Saved:
 
 
 def waiting(config: Config) -> list[WaitingRun]:
-    """Return the runs that have a folder, the latest first."""
+    """Return the runs that have a folder, the latest first; a folder that cannot be read hides no other."""
     folders = folders_of(config)
-    found = [_waiting(folders.of(run), config) for run in folders.runs()]
+    found = [_waiting(folders.of(run), time.time() - age_s, config) for run, age_s in folders.runs().items()]
     return sorted((each for each in found if each), key=lambda each: -each.started_s)
 
 
-def _waiting(folder: Folder, config: Config) -> WaitingRun | None:
+def _waiting(folder: Folder, changed_s: float, config: Config) -> WaitingRun | None:
     try:
-        terms = terms_of(folder.run, config)
-    except (
-        NoSuchRunError,
-        AuthenticationError,
-    ):  # it ended meanwhile, is about to begin, or is another user's
+        return _read_waiting(folder, config)
+    except NoSuchRunError:  # it ended meanwhile, or is about to begin
         return None
+    except (AuthenticationError, StoreError) as error:
+        return WaitingRun(
+            id=folder.run,
+            started_s=changed_s,
+            done=0,
+            tasks=0,
+            holder="",
+            canceller="",
+            unreadable=str(error),
+        )
+
+
+def _read_waiting(folder: Folder, config: Config) -> WaitingRun:
+    terms = terms_of(folder.run, config)
     return WaitingRun(
         id=folder.run,
         started_s=terms.started_s,

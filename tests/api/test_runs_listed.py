@@ -1,0 +1,66 @@
+"""Runs that wait are listed, whatever lies beside them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import pytest
+
+from graphlambda.api.durability import Saved, WaitingRun, durable, waiting
+from graphlambda.cli import main
+from graphlambda.compiler import compile_collections
+from graphlambda.config import Config, load
+from graphlambda.runtime.frame import encode_parts
+from graphlambda.runtime.wire import context
+from graphlambda.store.claims import LEASE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphlambda.store.folders import Folder
+
+STARTED_S = 1_790_000_000.0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load({"state_dir": str(tmp_path)}, {})
+
+
+def begun(run: str, config: Config) -> Folder:
+    """Return the folder of a run of one task, as its client leaves it."""
+    program = compile_collections(da.ones(1, chunks=1))
+    terms = Saved(functions={}, flags={}, state={}, tasks=1, started_s=STARTED_S)
+    new = durable(run, program, terms, config)
+    new.folder.begin()
+    for name, value in new.saved.items():
+        new.folder.create(name, encode_parts(value, key=new.key, context=context(run, name), gmac=False))
+    return new.folder
+
+
+def test_a_run_of_another_root_key_or_with_a_damaged_lease_hides_no_other(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_another_key = begun("r1", config)
+    (config.state_dir / "root.key").write_bytes(os.urandom(32))
+    begun("r2", config)
+    begun("r3", config).create(LEASE, [b"{}"])
+    found = {run.id: run for run in waiting(config)}
+    assert found["r2"] == WaitingRun(id="r2", started_s=STARTED_S, done=0, tasks=1, holder="", canceller="")
+    assert {run.id: run.state for run in found.values()} == {
+        "r1": "unreadable",
+        "r2": "waiting",
+        "r3": "unreadable",
+    }
+    assert "another root key" in found["r1"].unreadable
+    assert "the lease of run r3 is damaged" in found["r3"].unreadable
+    monkeypatch.setenv("GRAPHLAMBDA_STATE_DIR", str(config.state_dir))
+    assert main(["runs"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "unreadable" in lines["r1"]
+    assert "another root key" in lines["r1"]
+    assert "0 of 1" in lines["r2"]
+    of_another_key.drop()
+    assert {run.id for run in waiting(config)} == {"r2", "r3"}
