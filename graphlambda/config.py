@@ -13,26 +13,22 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
+from graphlambda import parsers
 from graphlambda.errors import ConfigError
+from graphlambda.parsers import AWS, EXACT, FILE, SAFE, VALKEY, tiers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["AWS", "EXACT", "FILE", "SAFE", "VALKEY", "Config", "load", "tiers"]
 
 PREFIX = "GRAPHLAMBDA_"
-AWS = "aws"
-"""The endpoint that means AWS itself, in `region`."""
-
 REGION = "us-east-1"
 """Where nothing names one; the local Lambda takes any."""
-
-EXACT, SAFE = "exact", "safe"
-"""Words for `deps`."""
-
-FILE, VALKEY = "file", "valkey"
-"""Words for `store`."""
 
 LOCAL_ROLE = "arn:aws:iam::000000000000:role/graphlambda"
 """A well-formed role for the local Lambda, which assumes none."""
@@ -47,134 +43,14 @@ _SECRET_NAME = re.compile(
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 """Of a URL: what no message may show."""
 
-_BUCKET = "s3://"
-_S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\x00-\x1f?#]*)?")
+_LEFT_OUT_IF_EMPTY = frozenset({"role", "store"})
+"""Settings that are saved as empty text where a deployment's stack says them."""
 
 _SECRET_LENGTH = 8
 """A shorter value is a word, which turns up anywhere."""
 
-Parser: TypeAlias = Callable[[Any], Any]
-"""Returns a setting's value from a flag or a variable's text; raises ValueError with what is wanted."""
 
-
-def _text(value: Any) -> str:
-    return str(value).strip()
-
-
-def _path(value: Any) -> Path:
-    if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        raise ValueError("a path")
-    try:
-        return Path(value).expanduser().absolute()
-    except RuntimeError as error:  # `~name` of nobody
-        raise ValueError(f"a path ({error})") from None
-
-
-def _several(value: Any, separator: str) -> list[Any]:
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(separator) if item.strip()]
-    if not isinstance(value, Iterable):
-        raise ValueError(f"a list, or text divided by {separator!r}")  # noqa: TRY004  (one kind of error)
-    return list(value)
-
-
-def _paths(value: Any) -> tuple[Path, ...]:
-    """Read a list, or text as in PATH."""
-    items = [value] if isinstance(value, Path) else _several(value, os.pathsep)
-    return tuple(_path(item) for item in items)
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    """Read a list, or text with commas."""
-    return tuple(_text(item) for item in _several(value, ","))
-
-
-def _switch(value: Any) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if isinstance(value, bool):
-        return value
-    try:
-        return words[_text(value).lower()]
-    except KeyError:
-        raise ValueError("yes or no") from None
-
-
-def _whole(low: int, high: int, unit: str) -> Parser:
-    wanted = f"a whole number of {unit} from {low:,} to {high:,}"
-
-    def parse(value: Any) -> int:
-        if isinstance(value, bool | float):
-            raise ValueError(wanted)  # noqa: TRY004  (one kind of error)
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            raise ValueError(wanted) from None
-        if not low <= number <= high:
-            raise ValueError(wanted)
-        return number
-
-    return parse
-
-
-def _like(pattern: str, wanted: str) -> Parser:
-    def parse(value: Any) -> str:
-        if not re.fullmatch(pattern, _text(value)):
-            raise ValueError(wanted)
-        return _text(value)
-
-    return parse
-
-
-def _one_of(*words: str) -> Parser:
-    return _like("|".join(words), f"one of {', '.join(words)}")
-
-
-def _deps(value: Any) -> str:
-    if _text(value) not in {EXACT, SAFE}:
-        raise ValueError("one of exact, safe (distributions are named in requirements=)")
-    return _text(value)
-
-
-def _endpoint(value: Any) -> str:
-    text = _text(value).rstrip("/")
-    parts = urlsplit(text)
-    if text not in {"", AWS} and (parts.scheme not in {"http", "https"} or not parts.hostname):
-        raise ValueError("empty for the local Lambda, 'aws', or a URL such as http://127.0.0.1:9001")
-    return text
-
-
-def tiers(store: str) -> tuple[str, str]:
-    """Return the two parts of a `store` setting: what is hot, and the bucket; either may be empty."""
-    hot, found, cold = store.rpartition(_BUCKET)
-    return (hot.removesuffix("+"), found + cold) if found else (store, "")
-
-
-def _store(value: Any) -> str:
-    text = _text(value)
-    hot, bucket = tiers(text)
-    parts = urlsplit(hot)
-    is_server = parts.scheme in {"redis", "rediss"} and parts.hostname
-    is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
-    is_hot = hot in {FILE, VALKEY} or is_server or is_socket
-    is_joined = text == "+".join(part for part in (hot, bucket) if part)
-    if not is_joined or not (is_hot or (bucket and not hot)) or (bucket and not _S3_URL.fullmatch(bucket)):
-        raise ValueError(
-            "file, valkey, or a URL such as redis://host:6379, rediss://host, unix:/path/of/socket or s3://bucket/prefix, "
-            "or one of the others and a bucket for what is large: valkey+s3://bucket/prefix"
-        )
-    return text
-
-
-def _by(parser: Parser) -> dict[str, Parser]:
+def _by(parser: parsers.Parser) -> dict[str, parsers.Parser]:
     """Return a field's metadata: what reads its flag or variable."""
     return {"parser": parser}
 
@@ -183,103 +59,116 @@ def _by(parser: Parser) -> dict[str, Parser]:
 class Config:
     """All settings of a session, checked."""
 
-    cache_dir: Path = field(metadata=_by(_path))
+    cache_dir: Path = field(metadata=_by(parsers.a_path))
     """What can be made again: artifacts, layers, unpacked distributions."""
 
-    cache_mb: int = field(default=10_000, metadata=_by(_whole(100, 10_000_000, "MB")))
+    cache_mb: int = field(default=10_000, metadata=_by(parsers.whole(100, 10_000_000, "MB")))
     """Most that `cache_dir` may hold, half of it for packages and half for the local Lambda's functions; what was
     used least recently goes first."""
 
-    state_dir: Path = field(metadata=_by(_path))
+    state_dir: Path = field(metadata=_by(parsers.a_path))
     """What cannot: the root key and the local Lambda's secret; the owner's alone."""
 
-    endpoint: str = field(default="", metadata=_by(_endpoint))
+    endpoint: str = field(default="", metadata=_by(parsers.an_endpoint))
     """Empty: the local Lambda, started by itself; `aws`; or the URL of something that speaks Lambda."""
 
     region: str = field(
-        default=REGION, metadata=_by(_like(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"))
+        default=REGION, metadata=_by(parsers.like(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"))
     )
     """AWS region, which signatures name too."""
 
     role: str = field(
         default=LOCAL_ROLE,
-        metadata=_by(_like(r"arn:aws[a-zA-Z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of a role")),
+        metadata=_by(parsers.like(r"arn:aws[a-zA-Z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of a role")),
     )
-    """ARN of the functions' role; on AWS it must be given."""
+    """ARN of the functions' role; on AWS, where it is left out, that of the deployment's stack."""
 
-    architecture: str | None = field(default=None, metadata=_by(_one_of("x86_64", "arm64")))
+    architecture: str | None = field(default=None, metadata=_by(parsers.one_of("x86_64", "arm64")))
     """Processor of the functions; None: this machine's, the only one that the local Lambda has."""
 
-    memory_mb: int = field(default=2048, metadata=_by(_whole(128, 10_240, "MiB")))
+    memory_mb: int = field(default=2048, metadata=_by(parsers.whole(128, 10_240, "MiB")))
     """MiB of each execution environment; 1,769 buy a vCPU; new accounts stop at 3,008."""
 
-    timeout_s: int = field(default=300, metadata=_by(_whole(1, 900, "seconds")))
+    timeout_s: int = field(default=300, metadata=_by(parsers.whole(1, 900, "seconds")))
     """Longest that one invocation may take."""
 
-    ephemeral_mb: int = field(default=512, metadata=_by(_whole(512, 10_240, "MiB")))
+    ephemeral_mb: int = field(default=512, metadata=_by(parsers.whole(512, 10_240, "MiB")))
     """MiB of /tmp."""
 
-    concurrency: int = field(default=0, metadata=_by(_whole(0, 100_000, "invocations")))
-    """Most invocations at one moment; 0: what the account allows."""
+    concurrency: int = field(default=0, metadata=_by(parsers.whole(0, 100_000, "invocations")))
+    """Most invocations at one moment; 0: what the account allows, but for `reserve`."""
 
-    batch: int | None = field(default=None, metadata=_by(_whole(1, 10_000, "tasks")))
+    reserve: int = field(default=0, metadata=_by(parsers.whole(0, 100_000, "invocations")))
+    """Concurrency of the account that runs leave to others, on AWS."""
+
+    function_logs: bool = field(default=True, metadata=_by(parsers.a_switch))
+    """Whether functions write logs. Each new environment on AWS then needs a log stream, of which there are 50 more a second
+    in an account, and runs grow no faster; without logs, they do, and of a failure there is what its reply tells."""
+
+    batch: int | None = field(default=None, metadata=_by(parsers.whole(1, 10_000, "tasks")))
     """Tasks of one invocation; None: as measured durations suggest."""
 
-    fuse: bool | None = field(default=None, metadata=_by(_switch))
+    fuse: bool | None = field(default=None, metadata=_by(parsers.a_switch))
     """Whether tasks that only feed one other become part of it; None: where earlier runs showed that it pays."""
 
-    inline_bytes: int = field(default=65_536, metadata=_by(_whole(0, 4_000_000, "bytes")))
+    inline_bytes: int = field(default=65_536, metadata=_by(parsers.whole(0, 4_000_000, "bytes")))
     """Largest frame of a value that travels in replies and requests instead of the store."""
 
-    store_mb: int | None = field(default=None, metadata=_by(_whole(1, 10_000_000, "MB")))
+    store_mb: int | None = field(default=None, metadata=_by(parsers.whole(1, 10_000_000, "MB")))
     """MB that the values of one run may take in the store at once: tasks that only make more wait; None: most of
     what the store has room for."""
 
-    store: str = field(default=FILE, repr=False, metadata=_by(_store))
-    """Where values lie that do not travel: `file`, in memory where there is room; `valkey`, a server that is started for
+    store: str = field(default=FILE, repr=False, metadata=_by(parsers.a_store))
+    """Where values lie that do not travel; on AWS, where it is left out: the deployment's bucket, behind its cache where that
+    can be reached from here. `file`, in memory where there is room; `valkey`, a server that is started for
     this process; the URL of a server, whose password functions are not sent; `s3://bucket/prefix`, with the
     credentials, endpoint and certificates of boto3's own settings; or `valkey+s3://…`: what is large or a result in S3."""
 
-    content_cache: bool = field(default=False, metadata=_by(_switch))
+    content_cache: bool = field(default=False, metadata=_by(parsers.a_switch))
     """Whether runs leave values for later runs, and start from what earlier ones have left: of tasks that are known to be
     pure, where making a value took longer than reading it will."""
 
-    content_cache_mb: int = field(default=1000, metadata=_by(_whole(1, 10_000_000, "MB")))
+    content_cache_mb: int = field(default=1000, metadata=_by(parsers.whole(1, 10_000_000, "MB")))
     """Most MB that such values take, once a run has ended; what was used least recently goes first, and what nobody has
     used for a day."""
 
     namespace: str = field(
-        default="default", metadata=_by(_like(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, '-' and '_'"))
+        default="default",
+        metadata=_by(parsers.like(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, '-' and '_'")),
     )
     """Which runs share values: those of one namespace and one root key, all of which trust each other."""
 
-    idempotent: bool | None = field(default=None, metadata=_by(_switch))
+    idempotent: bool | None = field(default=None, metadata=_by(parsers.a_switch))
     """Whether tasks may run twice where a reply is lost: True, at once; False, never, the run ends instead; None: once the
     attempt before is known to be over. What is known to be pure may always."""
 
-    deadline_s: int | None = field(default=None, metadata=_by(_whole(1, 10_000_000, "seconds")))
+    deadline_s: int | None = field(default=None, metadata=_by(parsers.whole(1, 10_000_000, "seconds")))
     """Longest that one run may take; then it is cancelled."""
 
-    progress: bool | None = field(default=None, metadata=_by(_switch))
+    progress: bool | None = field(default=None, metadata=_by(parsers.a_switch))
     """Whether to draw; None: in a terminal or notebook only."""
 
-    paths: tuple[Path, ...] = field(default=(), metadata=_by(_paths))
+    paths: tuple[Path, ...] = field(default=(), metadata=_by(parsers.some_paths))
     """Folders that local functions see, besides those that the graph names."""
 
-    isolation: str = field(default="auto", metadata=_by(_one_of("auto", "namespaces", "landlock", "plain")))
+    isolation: str = field(
+        default="auto", metadata=_by(parsers.one_of("auto", "namespaces", "landlock", "plain"))
+    )
     """How local functions are kept from the machine; `auto`: the strongest that works here."""
 
-    network: bool = field(default=True, metadata=_by(_switch))
+    network: bool = field(default=True, metadata=_by(parsers.a_switch))
     """Whether local functions reach the network; `no` needs a machine that allows namespaces."""
 
-    deployment_id: str = field(metadata=_by(_like(r"[a-z0-9]{1,8}", "1 to 8 lower-case letters or digits")))
+    deployment_id: str = field(
+        metadata=_by(parsers.like(r"[a-z0-9]{1,8}", "1 to 8 lower-case letters or digits"))
+    )
     """Stands in all names that we make in an account; who shares it shares functions."""
 
-    deps: str = field(default=EXACT, metadata=_by(_deps))
+    deps: str = field(default=EXACT, metadata=_by(parsers.deps))
     """What a function holds: `exact`, what its operation is known to need; `safe`: also all that this is seen to
     import here, optional imports included."""
 
-    requirements: tuple[str, ...] = field(default=(), metadata=_by(_names))
+    requirements: tuple[str, ...] = field(default=(), metadata=_by(parsers.some_names))
     """What no analysis can know: distributions that every function gets, such as `lz4` or `fsspec[s3]`."""
 
 
@@ -326,25 +215,29 @@ def _given(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, tu
     ours = [(name.removeprefix(PREFIX).lower(), name) for name in environ if name.startswith(PREFIX)]
     sources = [("region", "AWS_DEFAULT_REGION"), ("region", "AWS_REGION"), *ours]
     variables = {key: (name, environ[name]) for key, name in sources if environ.get(name)}
-    return variables | {key: (f"{key}=", value) for key, value in flags.items() if value is not None}
+    left_out = {key for key, value in flags.items() if value == "" and key in _LEFT_OUT_IF_EMPTY}
+    said = {key: value for key, value in flags.items() if value is not None and key not in left_out}
+    return variables | {key: (f"{key}=", value) for key, value in said.items()}
 
 
 def _parse(given: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    parsers: dict[str, Parser] = {setting.name: setting.metadata["parser"] for setting in fields(Config)}
+    known: dict[str, parsers.Parser] = {
+        setting.name: setting.metadata["parser"] for setting in fields(Config)
+    }
     values: dict[str, Any] = {}
     mistakes: list[str] = []
     for name, (source, value) in given.items():
-        if name not in parsers:
-            mistakes.append(f"{source}: there is no such setting{_suggestion(name, parsers)}")
+        if name not in known:
+            mistakes.append(f"{source}: there is no such setting{_suggestion(name, known)}")
             continue
         try:
-            values[name] = parsers[name](value)
+            values[name] = known[name](value)
         except ValueError as error:
             mistakes.append(f"{source} must be {error}, not {_CREDENTIALS.sub('//…@', repr(value))}")
     return values, mistakes
 
 
-def _suggestion(name: str, known: Mapping[str, Parser]) -> str:
+def _suggestion(name: str, known: Mapping[str, parsers.Parser]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else f" (there are {', '.join(sorted(known))})"
 
@@ -357,6 +250,7 @@ def _defaults(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str
         "cache_dir": _home(environ, "XDG_CACHE_HOME", ".cache"),
         "state_dir": _home(environ, "XDG_STATE_HOME", ".local/state"),
         "deployment_id": _deployment_id(where, environ) if endpoint else LOCAL_ID,
+        **({"role": "", "store": ""} if endpoint == AWS else {}),
     }
 
 
@@ -374,8 +268,17 @@ def _deployment_id(where: str, environ: Mapping[str, str]) -> str:
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    if values.get("endpoint") == AWS and values.get("role", LOCAL_ROLE) == LOCAL_ROLE:
-        return [f"role= ({PREFIX}ROLE) must be given for AWS: the ARN of the role that functions run under"]
+    found = []
+    if values.get("endpoint") == AWS and not _is_shared(values.get("store", "")):
+        found.append(
+            f"store= ({PREFIX}STORE) is on this machine, where functions on AWS see nothing; leave it out, or name s3://…"
+        )
     if values.get("endpoint") and not values.get("network", True):
-        return [f"network= ({PREFIX}NETWORK) is for the local Lambda: a VPC says what functions on AWS reach"]
-    return []
+        found.append(
+            f"network= ({PREFIX}NETWORK) is for the local Lambda: a VPC says what functions on AWS reach"
+        )
+    return found
+
+
+def _is_shared(store: str) -> bool:
+    return tiers(store)[0] not in {FILE, VALKEY} and not store.startswith("unix:")

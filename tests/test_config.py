@@ -25,6 +25,8 @@ DEFAULTS = Config(
     timeout_s=300,
     ephemeral_mb=512,
     concurrency=0,
+    reserve=0,
+    function_logs=True,
     batch=None,
     inline_bytes=65_536,
     store_mb=None,
@@ -54,6 +56,8 @@ VARIABLES = {
     "GRAPHLAMBDA_TIMEOUT_S": ("900", 900),
     "GRAPHLAMBDA_EPHEMERAL_MB": ("10240", 10_240),
     "GRAPHLAMBDA_CONCURRENCY": ("1000", 1000),
+    "GRAPHLAMBDA_RESERVE": ("100", 100),
+    "GRAPHLAMBDA_FUNCTION_LOGS": ("no", False),
     "GRAPHLAMBDA_BATCH": ("1", 1),
     "GRAPHLAMBDA_FUSE": ("on", True),
     "GRAPHLAMBDA_INLINE_BYTES": ("0", 0),
@@ -157,15 +161,23 @@ def test_all_mistakes_are_reported_together_with_their_source() -> None:
         "GRAPHLAMBDA_PROGRESS": "maybe",
     }
     with pytest.raises(ConfigError) as caught:
-        load({"memory_mb": 64, "endpoint": "aws", "batch": 1.5}, environ)
+        load({"memory_mb": 64, "endpoint": "aws", "store": "valkey", "batch": 1.5}, environ)
     assert str(caught.value).splitlines() == [
         "GRAPHLAMBDA_MEMROY_MB: there is no such setting; did you mean memory_mb?",
         "GRAPHLAMBDA_PROGRESS must be yes or no, not 'maybe'",
         "GRAPHLAMBDA_TIMEOUT_S must be a whole number of seconds from 1 to 900, not '901'",
         "batch= must be a whole number of tasks from 1 to 10,000, not 1.5",
         "memory_mb= must be a whole number of MiB from 128 to 10,240, not 64",
-        "role= (GRAPHLAMBDA_ROLE) must be given for AWS: the ARN of the role that functions run under",
+        "store= (GRAPHLAMBDA_STORE) is on this machine, where functions on AWS see nothing; leave it out, or name s3://…",
     ]
+
+
+def test_on_aws_role_and_store_are_the_deployments_unless_they_are_given() -> None:
+    left_out = load({"endpoint": "aws"}, HOME)
+    assert (left_out.role, left_out.store) == ("", "")
+    assert load({"endpoint": "aws", "role": "", "store": ""}, HOME) == left_out
+    given = load({"endpoint": "aws", "role": ROLE, "store": "s3://bucket"}, HOME)
+    assert (given.role, given.store) == (ROLE, "s3://bucket")
 
 
 def test_only_the_local_lambda_can_cut_functions_off_the_network() -> None:
