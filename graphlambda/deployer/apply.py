@@ -53,7 +53,7 @@ def deploy(
         DeployError: a name is taken by a function that is not ours.
     """
     specs = function_specs(artifacts, settings, deployment_id)
-    layers = layer_specs(artifacts)
+    layers = layer_specs(artifacts, deployment_id)
     deployed = survey(layers, specs, cloud)
     made = apply(plan(layers, specs, deployed), cloud, on_progress=on_progress)
     _compare(specs, _wait(specs, deployed, cloud))

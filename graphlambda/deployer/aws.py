@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class AwsCloud:
     """Gives a botocore session as the client's: Invoke, which boto3 does not call, takes what it finds."""
 
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
-        """Return what there is; one GetFunction a function, one ListLayerVersions a layer."""
+        """Return what there is; one GetFunction a function, ListLayerVersions and GetLayerVersion a layer."""
         named, versions = tuple(functions), tuple(layers)
         found = zip(named, at_once(self._function, named), strict=True)
         newest = zip(versions, at_once(self._layer, versions), strict=True)
@@ -95,7 +96,9 @@ class AwsCloud:
             if call.method == "create_function" and error.code == "ResourceConflictException":
                 return Made("", new=False)
             raise
-        return Made(str(answer.get("LayerVersionArn") or answer.get("FunctionArn") or ""), new=True)
+        arn = str(answer.get("LayerVersionArn") or answer.get("FunctionArn") or "")
+        code_sha256 = answer.get("CodeSha256") or answer.get("Content", {}).get("CodeSha256", "")
+        return Made(arn, new=True, code_sha256=code_sha256)
 
     def wait_active(self, name: str) -> DeployedFunction:
         """Look, first often and then each second, until the function can be invoked."""
@@ -139,8 +142,10 @@ class AwsCloud:
             if error.code == "ResourceNotFoundException":
                 return None
             raise
-        newest = max(versions, key=lambda version: version["Version"], default=None)
-        return newest and DeployedLayer(newest["LayerVersionArn"], newest.get("Description", ""))
+        newest = max((version["Version"] for version in versions), default=None)
+        return newest and _read_layer(
+            self._send("get_layer_version", {"LayerName": name, "VersionNumber": newest})
+        )
 
     def _send(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send one request, repeated as `retry` says; return the answer.
@@ -222,4 +227,25 @@ def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
             environment=tuple(sorted(report.get("Environment", {}).get("Variables", {}).items())),
             layers=tuple(layer["Arn"].split(":")[-2] for layer in report.get("Layers", ())),
         ),
+        layers=tuple(layer["Arn"] for layer in report.get("Layers", ())),
+        tags=answer.get("Tags") or {},
+        age_s=_age_s(report.get("LastModified", "")),
     )
+
+
+def _read_layer(answer: Mapping[str, Any]) -> DeployedLayer:
+    """Translate what GetLayerVersion answers."""
+    return DeployedLayer(
+        answer["LayerVersionArn"],
+        answer.get("Description", ""),
+        answer["Content"]["CodeSha256"],
+        _age_s(answer.get("CreatedDate", "")),
+    )
+
+
+def _age_s(date: str) -> float:
+    """Return how long ago it was; 0 where nobody says. A date without a zone is Greenwich's."""
+    if not date:
+        return 0.0
+    then = datetime.fromisoformat(date)
+    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()

@@ -35,10 +35,11 @@ class LayerSpec:
     """One layer as we want it to be."""
 
     name: str
-    """Ends in the digest, so a name never changes meaning."""
+    """`gl-<deployment id>-…`; ends in the digest, so a name never changes meaning."""
 
     digest: str
     zip_path: Path
+    zip_bytes: int
     python: str
     """Minor version: `3.11`."""
 
@@ -59,6 +60,7 @@ class FunctionSpec:
     """Operation id."""
 
     zip_path: Path
+    zip_bytes: int
     handler: str
     python: str
     architecture: str
@@ -107,17 +109,29 @@ class DeployedFunction:
     """Why it is in that state, in Lambda's words; often empty."""
 
     configuration: Configuration
+    layers: tuple[str, ...] = ()
+    """ARNs of the layer versions that it stands on, in mount order: what is behind one never changes."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    age_s: float = field(default=0.0, compare=False)
+    """Since it was made, by this machine's clock; nothing of ours is changed afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedLayer:
-    """The newest version of a layer as the account reports it."""
+    """One version of a layer as the account reports it."""
 
     arn: str
     """Of the version."""
 
     digest: str
-    """The tree digest that it was published with; empty if someone else published it."""
+    """The tree digest that its description gives: whoever published it may have written anything there."""
+
+    code_sha256: str
+    """Base64, of its zip's bytes: Lambda's own word."""
+
+    age_s: float = field(default=0.0, compare=False)
+    """Since it was published, by this machine's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +142,7 @@ class Deployed:
     """By name; absent ones are left out."""
 
     layers: Mapping[str, DeployedLayer]
-    """By name; absent ones are left out."""
+    """The newest version, by name; absent ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +153,21 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Shelved:
+    """Where the bytes of a zip lie in S3, once they do: it is too large for a request."""
+
+    zip_path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One API call that a plan asks for."""
 
     method: str
-    """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`."""
+    """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`, `delete_layer_version`."""
 
     params: Mapping[str, Any]
-    """Its arguments; may hold `Ref`s, and `Path`s for a zip's content."""
+    """Its arguments; may hold `Ref`s, `Shelved`s, and `Path`s for a zip's content."""
 
     @property
     def subject(self) -> str:
@@ -163,6 +184,9 @@ class Made:
 
     new: bool
     """False where somebody else had made it in the meantime."""
+
+    code_sha256: str = ""
+    """Base64, of the zip that the service took; empty where it took none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

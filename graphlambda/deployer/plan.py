@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from graphlambda.deployer.functions import Call, Ref
+from graphlambda.deployer.functions import Call, Ref, Shelved
 from graphlambda.deployer.names import log_group
 from graphlambda.deployer.specs import environment, runtime_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from graphlambda.deployer.functions import (
         Configuration,
@@ -27,8 +28,14 @@ if TYPE_CHECKING:
 READY = frozenset({"Active", "Inactive"})
 """States in which a function takes invocations; the first one wakes an inactive function by itself."""
 
-FAILED = "Failed"
-"""State of a function whose creation went wrong: it never recovers (AWS: Lambda function states)."""
+FAILED, PENDING = "Failed", "Pending"
+"""State of a function whose creation went wrong: it never recovers; of one that is being created (AWS: Lambda function states)."""
+
+STUCK_S = 900.0
+"""A function that is pending for so long never gets out of it: in a VPC creation takes several minutes, not fifteen."""
+
+INLINE_BYTES = 52_428_800
+"""Largest zip that travels in a request: in base64, with 262,143 bytes for the rest, it makes the 70,167,211 that Lambda takes."""
 
 
 def plan(
@@ -37,7 +44,8 @@ def plan(
     """Return the calls that make the account hold all `functions` and the `layers` that new ones need.
 
     Layers first, each published once; then failed functions go; then one create for each function that is not
-    there. Nothing is asked for what exists: names are content addresses.
+    there. Nothing is asked for what exists: names are content addresses. That what exists is ours is not looked
+    at here: see `proofs`.
     """
     missing = {spec.name: spec for spec in functions if not usable(spec.name, deployed)}
     needed = {layer for spec in missing.values() for layer in spec.layers}
@@ -55,7 +63,10 @@ def plan(
 
 def usable(name: str, deployed: Deployed) -> bool:
     """Return whether a function is there and may become, or is, active."""
-    return name in deployed.functions and deployed.functions[name].state != FAILED
+    found = deployed.functions.get(name)
+    if found is None or found.state == FAILED:
+        return False
+    return found.state != PENDING or found.age_s < STUCK_S
 
 
 def disagreements(wanted: Configuration, reported: Configuration) -> tuple[str, ...]:
@@ -79,11 +90,16 @@ def _publish(layer: LayerSpec) -> Call:
         {
             "LayerName": layer.name,
             "Description": layer.digest,
-            "Content": {"ZipFile": layer.zip_path},
+            "Content": _carried(layer.zip_path, layer.zip_bytes),
             "CompatibleRuntimes": [runtime_name(layer.python)],
             "CompatibleArchitectures": [layer.architecture],
         },
     )
+
+
+def _carried(zip_path: Path, zip_bytes: int) -> dict[str, Path] | Shelved:
+    """Return how a zip comes to the service: in the request, or through S3."""
+    return Shelved(zip_path) if zip_bytes > INLINE_BYTES else {"ZipFile": zip_path}
 
 
 def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
@@ -97,7 +113,7 @@ def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
             "Handler": spec.handler,
             "Description": spec.description,
             "Architectures": [spec.architecture],
-            "Code": {"ZipFile": spec.zip_path},
+            "Code": _carried(spec.zip_path, spec.zip_bytes),
             "Layers": [there[name].arn if name in there else Ref(name) for name in spec.layers],
             "MemorySize": spec.settings.memory_mb,
             "Timeout": spec.settings.timeout_s,

@@ -39,13 +39,14 @@ _IDENTITY_VERSION = 1
 """Raised when the same artifact and settings begin to give a function that behaves in another way."""
 
 
-def layer_specs(artifacts: Iterable[Artifact]) -> tuple[LayerSpec, ...]:
+def layer_specs(artifacts: Iterable[Artifact], deployment_id: str) -> tuple[LayerSpec, ...]:
     """Return every layer that the artifacts stand on, once, sorted by name."""
     wanted = {
         layer.name: LayerSpec(
-            name=layer.name,
+            name=layer_name(deployment_id, layer.name),
             digest=layer.digest,
             zip_path=layer.zip_path,
+            zip_bytes=layer.zip_bytes,
             python=artifact.target.python,
             architecture=artifact.target.architecture,
         )
@@ -70,10 +71,11 @@ def _function_spec(artifact: Artifact, settings: Settings, deployment_id: str) -
         deployment=deployment_id,
         operation=artifact.operation,
         zip_path=artifact.zip_path,
+        zip_bytes=artifact.zip_bytes,
         handler=artifact.handler,
         python=artifact.target.python,
         architecture=artifact.target.architecture,
-        layers=tuple(layer.name for layer in artifact.layers),
+        layers=tuple(layer_name(deployment_id, layer.name) for layer in artifact.layers),
         settings=settings,
         description=description(artifact),
     )
@@ -103,6 +105,11 @@ def function_name(deployment_id: str, operation_name: str, digest: str) -> str:
     room = NAME_LENGTH - len(f"gl-{deployment_id}--") - DIGITS
     words = re.sub(r"[^a-z0-9]+", "-", operation_name.lower())[:room].strip("-")
     return f"gl-{deployment_id}-{words or 'operation'}-{digest[:DIGITS]}"
+
+
+def layer_name(deployment_id: str, packaged: str) -> str:
+    """Return a layer's name in the account: the packager's, and whose it is. At most 73 of Lambda's 140 characters."""
+    return f"gl-{deployment_id}-{packaged.removeprefix('gl-')}"
 
 
 def configuration(spec: FunctionSpec, code_sha256: str) -> Configuration:

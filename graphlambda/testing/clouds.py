@@ -115,8 +115,9 @@ class RecordingCloud:
     def _publish(self, call: Call) -> Made:
         self._versions += 1
         arn = f"arn:aws:lambda:us-east-1:123456789012:layer:{call.subject}:{self._versions}"
-        self.layers[call.subject] = DeployedLayer(arn, call.params["Description"])
-        return Made(arn, new=True)
+        taken = code_sha256(call.params["Content"]["ZipFile"])
+        self.layers[call.subject] = DeployedLayer(arn, call.params["Description"], taken)
+        return Made(arn, new=True, code_sha256=taken)
 
     def _create(self, call: Call) -> Made:
         if call.subject in self.functions:
@@ -127,9 +128,14 @@ class RecordingCloud:
         arn = f"arn:aws:lambda:us-east-1:123456789012:function:{call.subject}"
         reported = _report(call.params)
         self.functions[call.subject] = DeployedFunction(
-            arn=arn, state="Pending", reason="", configuration=reported
+            arn=arn,
+            state="Pending",
+            reason="",
+            configuration=reported,
+            layers=tuple(call.params["Layers"]),
+            tags=call.params["Tags"],
         )
-        return Made(arn, new=True)
+        return Made(arn, new=True, code_sha256=reported.code_sha256)
 
     def _delete(self, call: Call) -> Made:
         if call.subject not in self.functions:
@@ -170,9 +176,10 @@ class CloudTests(ABC):
     def layer(self, tmp_path: Path) -> LayerSpec:
         """Return a layer of one module."""
         return LayerSpec(
-            name="gl-words-1-0-py311-x86-0123456789ab",
+            name="gl-test-words-1-0-py311-x86-0123456789ab",
             digest="0123456789ab" + "0" * 52,
             zip_path=write_zip(tmp_path / "layer.zip", {"python/words.py": "HELLO = 'hello'\n"}),
+            zip_bytes=200,
             python=TARGET.python,
             architecture="x86_64",
         )
@@ -186,6 +193,7 @@ class CloudTests(ABC):
             deployment="test",
             operation="e" * 64,
             zip_path=write_zip(tmp_path / "echo.zip", {"echo.py": source}),
+            zip_bytes=200,
             handler="echo.handler",
             python=TARGET.python,
             architecture="x86_64",
@@ -206,8 +214,9 @@ class CloudTests(ABC):
         made = self._publish(cloud, layer)
         assert made.new
         assert cloud.describe(layers=[layer.name]).layers == {
-            layer.name: DeployedLayer(made.arn, layer.digest)
+            layer.name: DeployedLayer(made.arn, layer.digest, code_sha256(layer.zip_path))
         }
+        assert made.code_sha256 == code_sha256(layer.zip_path)
 
     def test_the_newest_version_of_a_layer_is_described(self, cloud: Cloud, layer: LayerSpec) -> None:
         """Lambda numbers versions even where their bytes are equal."""
@@ -223,6 +232,11 @@ class CloudTests(ABC):
         active = cloud.wait_active(function.name)
         assert (made.new, made.arn, active.state) == (True, active.arn, "Active")
         assert active.configuration == configuration(function, code_sha256(function.zip_path))
+        assert (made.code_sha256, active.layers, dict(active.tags)) == (
+            active.configuration.code_sha256,
+            (cloud.describe(layers=[layer.name]).layers[layer.name].arn,),
+            {"graphlambda": "test", "graphlambda-operation": function.operation},
+        )
         assert cloud.describe(functions=[function.name]).functions == {function.name: active}
 
     def test_what_exists_is_not_planned_again(
@@ -253,7 +267,7 @@ class CloudTests(ABC):
     def test_a_refusal_names_the_call_and_the_function(self, cloud: Cloud, function: FunctionSpec) -> None:
         """Here: a function on a layer that was never published."""
         arn = "arn:aws:lambda:us-east-1:123456789012:layer:gl-nowhere:1"
-        there = Deployed(functions={}, layers={function.layers[0]: DeployedLayer(arn, "")})
+        there = Deployed(functions={}, layers={function.layers[0]: DeployedLayer(arn, "", "")})
         (call,) = plan([], [function], there)
         with pytest.raises(CloudError) as refusal:
             cloud.call(call)

@@ -12,6 +12,7 @@ import pytest
 
 from graphlambda.deployer import Deployment, Settings, apply, deploy, function_specs, layer_specs, plan
 from graphlambda.deployer.functions import Call, Deployed, Made
+from graphlambda.deployer.specs import layer_name
 from graphlambda.errors import CloudError, DeployError, DeployTimeoutError
 from graphlambda.testing.artifacts import make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE, RecordingCloud
@@ -65,7 +66,7 @@ def test_an_interrupted_deploy_is_resumed_where_it_stopped(artifacts: list[Artif
     cloud.changes.clear()
     resumed = deployed(artifacts, cloud)
     names = [resumed.functions[artifact.operation] for artifact in artifacts]
-    rest = artifacts[1].layers[1].name
+    rest = layer_name("local", artifacts[1].layers[1].name)
     assert sorted(call.subject for call in cloud.changes) == sorted([rest, *names[1:]])
     assert resumed.created == tuple(names[1:])
 
@@ -87,7 +88,9 @@ def test_a_layers_arn_reaches_the_functions_that_stand_on_it(artifacts: list[Art
     deployment = deployed(artifacts, cloud)
     asked = {call.subject: call.params["Layers"] for call in cloud.changes if "Layers" in call.params}
     assert asked == {
-        deployment.functions[artifact.operation]: [cloud.layers[layer.name].arn for layer in artifact.layers]
+        deployment.functions[artifact.operation]: [
+            cloud.layers[layer_name("local", layer.name)].arn for layer in artifact.layers
+        ]
         for artifact in artifacts
     }
 
@@ -103,7 +106,7 @@ def test_progress_counts_every_call_to_the_end(artifacts: list[Artifact]) -> Non
         on_progress=lambda name, done, total: told.append((name, done, total)),
     )
     planned = plan(
-        layer_specs(artifacts),
+        layer_specs(artifacts, "local"),
         function_specs(artifacts, SETTINGS, "local"),
         Deployed(functions={}, layers={}),
     )
@@ -141,7 +144,7 @@ def test_a_deployer_that_is_overtaken_uses_what_is_there_and_claims_nothing(
 def test_functions_left_pending_by_a_crash_are_awaited(artifacts: list[Artifact]) -> None:
     cloud = RecordingCloud(pending_looks=2)
     specs = function_specs(artifacts, SETTINGS, "local")
-    apply(plan(layer_specs(artifacts), specs, Deployed(functions={}, layers={})), cloud)
+    apply(plan(layer_specs(artifacts, "local"), specs, Deployed(functions={}, layers={})), cloud)
     assert deployed(artifacts, cloud).created == ()
     looks = ("describe_function", "describe_function", "wait_active")
     assert sorted(cloud.reads) == sorted((what, spec.name) for what in looks for spec in specs)
@@ -167,9 +170,10 @@ def test_a_wait_that_ends_names_function_and_state(artifacts: list[Artifact]) ->
         deployed(artifacts[:1], RecordingCloud(fate="Pending"))
 
 
-def test_a_refused_call_ends_the_apply_and_keeps_what_was_made() -> None:
+def test_a_refused_call_ends_the_apply_and_keeps_what_was_made(artifacts: list[Artifact]) -> None:
     cloud = RecordingCloud()
-    good = Call("publish_layer_version", {"LayerName": "gl-a", "Description": "d", "Content": {}})
+    content = {"ZipFile": artifacts[0].zip_path}
+    good = Call("publish_layer_version", {"LayerName": "gl-a", "Description": "d", "Content": content})
     bad = Call("delete_function", {"FunctionName": "gl-none"})
     with pytest.raises(CloudError, match="delete_function gl-none failed with ResourceNotFoundException"):
         apply([good, bad], cloud)

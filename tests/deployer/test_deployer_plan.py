@@ -36,7 +36,7 @@ NOTHING = Deployed(functions={}, layers={})
 
 @pytest.fixture
 def layer(tmp_path: Path) -> LayerSpec:
-    (spec,) = layer_specs([make_artifact(tmp_path, "any", (make_layer(tmp_path, "numpy"),))])
+    (spec,) = layer_specs([make_artifact(tmp_path, "any", (make_layer(tmp_path, "numpy"),))], "local")
     return spec
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_asked_for_what_exists(layer: LayerSpec, function: FunctionSp
 def test_a_function_that_failed_is_deleted_and_made_again(layer: LayerSpec, function: FunctionSpec) -> None:
     there = Deployed(
         functions={function.name: deployed(function, "Failed")},
-        layers={layer.name: DeployedLayer("arn:layer:1", layer.digest)},
+        layers={layer.name: DeployedLayer("arn:layer:1", layer.digest, "c2hh")},
     )
     calls = plan([layer], [function], there)
     assert [(call.method, call.subject) for call in calls] == [
@@ -132,7 +132,7 @@ def test_a_layer_is_published_only_for_a_function_that_will_be_made(
 def test_a_layer_under_our_name_with_another_digest_is_not_used(
     layer: LayerSpec, function: FunctionSpec
 ) -> None:
-    planted = Deployed(functions={}, layers={layer.name: DeployedLayer("arn:planted:1", "")})
+    planted = Deployed(functions={}, layers={layer.name: DeployedLayer("arn:planted:1", "", "c2hh")})
     calls = plan([layer], [function], planted)
     assert [call.method for call in calls] == ["publish_layer_version", "create_function"]
     assert calls[1].params["Layers"] == [Ref(layer.name)]
@@ -150,7 +150,7 @@ def test_any_plan_publishes_each_layer_once_before_its_functions_and_leaves_the_
         spec.name: deployed(spec) for spec, name in zip(functions, wanted, strict=True) if name in present
     }
 
-    calls = plan(layer_specs(artifacts), functions, Deployed(functions=there, layers={}))
+    calls = plan(layer_specs(artifacts, "local"), functions, Deployed(functions=there, layers={}))
 
     subjects = [call.subject for call in calls]
     assert len(subjects) == len(set(subjects))

@@ -48,10 +48,11 @@ def test_an_artifact_becomes_one_function_with_its_layers_in_mount_order(tmp_pat
         deployment="local",
         operation=artifact.operation,
         zip_path=artifact.zip_path,
+        zip_bytes=artifact.zip_bytes,
         handler="graphlambda_runtime.handler.handler",
         python=TARGET.python,
         architecture="x86_64",
-        layers=(layers[0].name, layers[1].name),
+        layers=tuple(layer.name.replace("gl-", "gl-local-") for layer in layers),
         settings=SETTINGS,
         description="packed default: 0.0 MB in 2 layers and its own",
     )
@@ -76,11 +77,12 @@ def test_a_layer_that_many_artifacts_share_is_wanted_once(tmp_path: Path) -> Non
         make_artifact(tmp_path, "b", (shared, other)),
         make_artifact(tmp_path, "c"),
     ]
-    assert layer_specs(artifacts) == tuple(
+    assert layer_specs(artifacts, "local") == tuple(
         LayerSpec(
-            name=layer.name,
+            name=layer.name.replace("gl-", "gl-local-"),
             digest=layer.digest,
             zip_path=layer.zip_path,
+            zip_bytes=layer.zip_bytes,
             python=TARGET.python,
             architecture="x86_64",
         )
@@ -160,5 +162,5 @@ def test_the_configuration_says_all_that_lambda_must_report(tmp_path: Path) -> N
         timeout_s=300,
         ephemeral_mb=512,
         environment=environment(SETTINGS),
-        layers=(layer.name,),
+        layers=(layer.name.replace("gl-", "gl-local-"),),
     )
