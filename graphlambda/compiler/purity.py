@@ -4,7 +4,7 @@ In: an operation. Out: whether it is pure: it gives the same for the same inputs
 not import what it names, nor guess: what is not listed here is not pure.
 
 Judged by the operation's own source (see `emit`): straight-line calls of imported names and builtins. One that calls what
-it was given (itself, or by what it calls: `sorted(…, key=p1)`), ships code by value or uses an attribute is not pure.
+it was given (itself, or by what it calls: `sorted(…, key=p1)`), ships code by value or uses a value's attribute is not pure.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import ast
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from graphlambda.compiler.kernels import PACKAGE, is_kernel
+from graphlambda.compiler.kernels import PACKAGE, RELEASES, is_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ _KERNELS_NOT = frozenset({"_int_piecewise", "load_chunk", "load_store_chunk"})
 _CALLED = {
     "_functools": {"reduce": "function"},
     "builtins": {"filter": "function", "map": "func", "max": "* key", "min": "* key", "sorted": "* key"},
+    "dask.dataframe._pyarrow": {"_to_string_dtype": "_ dtype_check index_check"},
+    "dask.dataframe.dask_expr._reductions": {"Aggregate._call_with_list_arg": "func"},
     "functools": {"partial": "func"},
     "toolz.itertoolz": {"groupby": "key", "reduceby": "key binop _ init", "topk": "_ _ key"},
     PACKAGE: {
@@ -64,8 +67,23 @@ _REVIEWED = {
     ),
     "builtins": (
         "abs all any bool bytes complex dict divmod enumerate filter float frozenset int len list map max min pow range "
-        "reversed round set slice sorted str sum tuple zip"
+        "reversed round set slice sorted str sum tuple zip "
+        "dict.get dict.items dict.keys dict.values str.capitalize str.casefold str.count str.endswith str.find str.join "
+        "str.lower str.lstrip str.replace str.rsplit str.rstrip str.split str.splitlines str.startswith str.strip "
+        "str.title str.upper"
     ),
+    "dask.dataframe._pyarrow": (
+        "_to_string_dtype is_object_string_dtype is_object_string_index is_pyarrow_string_dtype is_pyarrow_string_index"
+    ),
+    "dask.dataframe.core": "_concat",
+    "dask.dataframe.dask_expr._reductions": (
+        "Aggregate._call_with_list_arg All.aggregate All.chunk Any.aggregate Any.chunk Count.aggregate Count.chunk "
+        "Max.aggregate Max.chunk Min.aggregate Min.chunk Prod.aggregate Prod.chunk Sum.aggregate Sum.chunk"
+    ),
+    "dask.dataframe.dask_expr._shuffle": "AssignPartitioningIndex.operation SimpleShuffle._shuffle_group",
+    "dask.dataframe.methods": "mean_aggregate",
+    "dask.dataframe.multi": "merge_chunk",
+    "dask.dataframe.shuffle": "set_partitions_pre",
     "functools": "partial",
     "graphlambda_runtime.code": "own",
     "math": "acos asin atan atan2 ceil cos exp fabs floor fmod hypot isfinite isinf isnan log log10 log2 sin sqrt tan tanh",
@@ -94,7 +112,10 @@ _REVIEWED = {
     "scipy.linalg._decomp_lu": "lu",
     "toolz.itertoolz": "concat count first frequencies groupby pluck reduceby second topk",
 }
-"""By module: functions and classes that were read and found pure for values of NumPy, pandas and Python itself."""
+"""By module: functions and classes that were read and found pure for values of NumPy, pandas and Python itself.
+
+Dask's were read in the releases for which there are kernels, and count in no other.
+"""
 
 _SEEDED = frozenset(
     {
@@ -114,7 +135,7 @@ _SEEDING = frozenset({"_apply_random", "_apply_random_func"})
 _PURE = frozenset((module, name) for module, names in _REVIEWED.items() for name in names.split())
 
 _PLAIN = (
-    ast.arg, ast.arguments, ast.Assign, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr, ast.FunctionDef,
+    ast.arg, ast.arguments, ast.Assign, ast.Attribute, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr, ast.FunctionDef,
     ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple, ast.UnaryOp, ast.alias,
     ast.cmpop, ast.expr_context, ast.keyword, ast.operator, ast.unaryop,
 )  # fmt: skip
@@ -127,12 +148,14 @@ def is_pure(operation: Operation) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_pure_source(source: str) -> bool:
-    nodes = list(ast.walk(ast.parse(source)))
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
     if not all(isinstance(node, _PLAIN) for node in nodes):
         return False
-    scope = _Scope(_own_names(nodes), _imported(nodes))
+    scope = _Scope(_own_names(tree), _meant(tree))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
-    named = [node for node in nodes if isinstance(node, ast.Name) and scope.reference(node)]
+    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    named = [node for node in nodes if scope.names_more(node) and id(node) not in owners]
     seeded = {id(node) for call in calls for node in _seeded(call, scope)}
     return all(_is_reviewed(scope.reference(node)) or id(node) in seeded for node in named) and all(
         _calls_named(call, scope) for call in calls
@@ -146,13 +169,21 @@ class _Scope:
     own: frozenset[str]
     """Those that hold values: ports, and what was computed."""
 
-    imported: Mapping[str, Reference]
+    meant: Mapping[str, Reference]
+    """What is imported, by its name here."""
 
     def reference(self, node: ast.expr) -> Reference | None:
-        """Return what a name refers to; None for a value, or what is no name."""
+        """Return what a name or an attribute refers to; None for a value, what belongs to one, and all else."""
+        if isinstance(node, ast.Attribute):
+            owner = self.reference(node.value)
+            return owner and (owner[0], f"{owner[1]}.{node.attr}")
         if not isinstance(node, ast.Name) or node.id in self.own:
             return None
-        return self.imported.get(node.id, ("builtins", node.id))
+        return self.meant.get(node.id, ("builtins", node.id))
+
+    def names_more(self, node: ast.AST) -> bool:
+        """Whether a node refers to something else than a value that the operation has: its attributes included."""
+        return isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in self.own)
 
     def called(self, node: ast.expr) -> tuple[tuple[float, str], ...]:
         """Return the place and name of each parameter that a function calls; by keyword only, it has no place."""
@@ -163,25 +194,34 @@ class _Scope:
         return tuple((place, each) for place, each in places if each not in ("_", "*"))
 
 
-def _own_names(nodes: list[ast.AST]) -> frozenset[str]:
+def _own_names(tree: ast.Module) -> frozenset[str]:
+    nodes = [each for node in tree.body if isinstance(node, ast.FunctionDef) for each in ast.walk(node)]
     assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return frozenset(assigned | {node.arg for node in nodes if isinstance(node, ast.arg)})
 
 
-def _imported(nodes: list[ast.AST]) -> dict[str, Reference]:
-    return {
-        alias.asname or alias.name: (node.module or "", alias.name)
-        for node in nodes
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+def _meant(tree: ast.Module) -> dict[str, Reference]:
+    """Return what the names above the function refer to: imports, and attributes of these."""
+    found: dict[str, Reference] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            found.update({each.asname or each.name: (node.module or "", each.name) for each in node.names})
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            reference = _Scope(frozenset(), found).reference(node.value)
+            found[node.targets[0].id] = reference or ("", "")
+    return found
 
 
 def _is_reviewed(reference: Reference | None) -> bool:
     module, name = reference or ("", "")
     if is_kernel(module):
-        return name not in _KERNELS_NOT and module != PACKAGE
-    return reference in _PURE
+        return name.isidentifier() and name not in _KERNELS_NOT and module != PACKAGE
+    return reference in _PURE and (not module.startswith("dask.") or _is_reviewed_release())
+
+
+@lru_cache(maxsize=1)
+def _is_reviewed_release() -> bool:
+    return version("dask") in RELEASES
 
 
 def _seeded(call: ast.Call, scope: _Scope) -> list[ast.expr]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import dask
 import dask.array as da
 import dask.bag as db
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 
 from graphlambda.compiler import compile_collections
@@ -154,6 +156,40 @@ def test_what_a_function_calls_of_its_arguments_is_reviewed_as_well(
     pure: bool, line: str, imports: list[str]
 ) -> None:
     assert is_pure(written(f"v0 = {line}", "return v0", imports=imports)) is pure
+
+
+REDUCTIONS = "from dask.dataframe.dask_expr._reductions import"
+
+
+@pytest.mark.parametrize(
+    ("pure", "line", "above"),
+    [
+        (True, "dict_get(p0, p1)", ["from builtins import dict as dict_2", "dict_get = dict_2.get"]),
+        (True, "map(str_lower, p0)", ["from builtins import str as str_2", "str_lower = str_2.lower"]),
+        (False, "dict_pop(p0, p1)", ["from builtins import dict as dict_2", "dict_pop = dict_2.pop"]),
+        (False, "p0.lower()", []),
+        (False, "print.__call__(p0)", []),
+        (False, "apply.__globals__", ["from graphlambda_kernels.bags import apply"]),
+        (True, "Sum.aggregate(p0, axis=p1)", [f"{REDUCTIONS} Sum"]),
+        (True, "listed(Sum.aggregate, p0)", [f"{REDUCTIONS} Aggregate, Sum", "listed = Aggregate._call_with_list_arg"]),
+        (False, "listed(p0, p1)", [f"{REDUCTIONS} Aggregate", "listed = Aggregate._call_with_list_arg"]),
+        (False, "assign(p0, p1, p1)", ["from dask.dataframe.dask_expr._expr import assign"]),
+    ],
+)  # fmt: skip
+def test_attributes_are_reviewed_by_their_names_and_values_have_none(
+    pure: bool, line: str, above: list[str]
+) -> None:
+    assert is_pure(written(f"v0 = {line}", "return v0", imports=above)) is pure
+
+
+def test_joining_and_adding_partitions_up_is_pure_and_what_made_them_is_not() -> None:
+    parts = [dask.delayed(pd.DataFrame)({"key": [1, 2, 3], "value": [1.0, 2.0, 3.0]}) for _ in range(4)]
+    frame = dd.from_delayed(parts, meta={"key": "i8", "value": "f8"})
+    with dask.config.set({"dataframe.shuffle.method": "tasks"}):
+        found = purity(frame.shuffle("key", npartitions=3), frame["value"].sum())
+    impure = {name for name, pure in found.items() if not pure}
+    assert {"simpleshuffle-shuffle-group", "concat", "aggregate-sum"} <= found.keys() - impure
+    assert any(name.startswith("dataframe") for name in impure)
 
 
 def test_a_callable_that_another_task_made_is_not_pure() -> None:
