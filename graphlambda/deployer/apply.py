@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from graphlambda.deployer.functions import Call, Deployed, Deployment, Made, Ref
 from graphlambda.deployer.plan import READY, disagreements, plan, usable
 from graphlambda.deployer.specs import configuration, function_specs, layer_specs
-from graphlambda.deployer.threads import at_once
+from graphlambda.deployer.threads import AtOnce, at_once
 from graphlambda.errors import DeployError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def deploy(
     cloud: Cloud,
     deployment_id: str,
     on_progress: OnProgress = silent,
+    at_once: AtOnce = at_once,
 ) -> Deployment:
     """Make the account hold one active function for each artifact; return which.
 
@@ -55,7 +56,7 @@ def deploy(
     specs = function_specs(artifacts, settings, deployment_id)
     layers = layer_specs(artifacts, deployment_id)
     deployed = survey(layers, specs, cloud)
-    made = apply(plan(layers, specs, deployed), cloud, on_progress=on_progress)
+    made = apply(plan(layers, specs, deployed), cloud, on_progress=on_progress, at_once=at_once)
     _compare(specs, _wait(specs, deployed, cloud))
     return Deployment(
         functions={spec.operation: spec.name for spec in specs},
@@ -78,7 +79,9 @@ def survey(layers: Iterable[LayerSpec], functions: Sequence[FunctionSpec], cloud
     return Deployed(functions=there.functions, layers=found.layers)
 
 
-def apply(calls: Iterable[Call], cloud: Cloud, *, on_progress: OnProgress = silent) -> Mapping[str, Made]:
+def apply(
+    calls: Iterable[Call], cloud: Cloud, *, on_progress: OnProgress = silent, at_once: AtOnce = at_once
+) -> Mapping[str, Made]:
     """Make the calls; return what each left behind, by function or layer name.
 
     Neighbours of one method do not depend on each other and go out a few at a time. After a failure no

@@ -29,7 +29,7 @@ from graphlambda.deployer.functions import (
 )
 from graphlambda.deployer.plan import FAILED, READY
 from graphlambda.deployer.retry import CALLS_PER_S, UNREACHABLE, TokenBucket, backoff
-from graphlambda.deployer.threads import THREADS, at_once
+from graphlambda.deployer.threads import THREADS, AtOnce, at_once
 from graphlambda.errors import CloudError, DeployTimeoutError
 
 READ_TIMEOUT_S = 120
@@ -75,14 +75,15 @@ class AwsCloud:
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    at_once: AtOnce = at_once
     session: Callable[[], Any] = get_session
     """Gives a botocore session as the client's: Invoke, which boto3 does not call, takes what it finds."""
 
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
         """Return what there is; one GetFunction a function, ListLayerVersions and GetLayerVersion a layer."""
         named, versions = tuple(functions), tuple(layers)
-        found = zip(named, at_once(self._function, named), strict=True)
-        newest = zip(versions, at_once(self._layer, versions), strict=True)
+        found = zip(named, self.at_once(self._function, named), strict=True)
+        newest = zip(versions, self.at_once(self._layer, versions), strict=True)
         return Deployed(
             functions={name: function for name, function in found if function},
             layers={name: layer for name, layer in newest if layer},

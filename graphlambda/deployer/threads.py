@@ -6,7 +6,7 @@ In: a function and what to call it with. Out: its results, in that order. Must n
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +16,13 @@ Result = TypeVar("Result")
 
 THREADS = 8
 """Requests in flight: enough to fill a line; the control plane's own rate is the cloud's business."""
+
+
+class AtOnce(Protocol):
+    """What calls a function for many items, some at a time: threads, or a test's in virtual time."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        """Yield `function(item)` for each item, in order."""
 
 
 def at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
