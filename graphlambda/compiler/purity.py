@@ -135,9 +135,9 @@ _SEEDING = frozenset({"_apply_random", "_apply_random_func"})
 _PURE = frozenset((module, name) for module, names in _REVIEWED.items() for name in names.split())
 
 _PLAIN = (
-    ast.arg, ast.arguments, ast.Assign, ast.Attribute, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr, ast.FunctionDef,
-    ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple, ast.UnaryOp, ast.alias,
-    ast.cmpop, ast.expr_context, ast.keyword, ast.operator, ast.unaryop,
+    ast.arg, ast.arguments, ast.Assign, ast.Attribute, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr,
+    ast.FunctionDef, ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple,
+    ast.UnaryOp, ast.alias, ast.cmpop, ast.expr_context, ast.keyword, ast.operator, ast.unaryop,
 )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ class _Scope:
     meant: Mapping[str, Reference]
     """What is imported, by its name here."""
 
-    def reference(self, node: ast.expr) -> Reference | None:
+    def reference(self, node: ast.AST) -> Reference | None:
         """Return what a name or an attribute refers to; None for a value, what belongs to one, and all else."""
         if isinstance(node, ast.Attribute):
             owner = self.reference(node.value)
