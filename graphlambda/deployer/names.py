@@ -11,6 +11,9 @@ from dataclasses import dataclass
 KEYS, ARTIFACTS, MANIFESTS, RUNS, VALUES = "keys", "artifacts", "manifests", "runs", "values"
 """What lies below a deployment's prefix in its bucket. Functions read and write values alone."""
 
+TAG = "graphlambda"
+"""On all that we make and AWS lets us tag; its value is the deployment's id."""
+
 
 def log_group(deployment: str) -> str:
     """Return the one log group of a deployment's functions: one to keep, to search, to delete."""
@@ -62,8 +65,13 @@ class Names:
         return f"graphlambda-{self.deployment}-deployer"
 
     @property
+    def runner_policy(self) -> str:
+        """The policy of whoever only runs."""
+        return f"graphlambda-{self.deployment}-runner"
+
+    @property
     def cache(self) -> str:
-        """The cache in ElastiCache, where there is one."""
+        """The cache in ElastiCache, where there is one; its user and user group are named as it is."""
         return f"graphlambda-{self.deployment}"
 
     @property
@@ -90,6 +98,17 @@ class Names:
     def log_group_arn(self) -> str:
         """ARN of the log group; its streams end in `:*` beside it."""
         return f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:{self.log_group}"
+
+    @property
+    def stack_arn(self) -> str:
+        """Pattern of the stack's ARN, which ends in digits of AWS's."""
+        return f"arn:{self.partition}:cloudformation:{self.region}:{self.account}:stack/{self.stack}/*"
+
+    @property
+    def cache_arns(self) -> tuple[str, str]:
+        """ARNs of the cache and of its user: a connection needs a right on both."""
+        start = f"arn:{self.partition}:elasticache:{self.region}:{self.account}"
+        return f"{start}:serverlesscache:{self.cache}", f"{start}:user:{self.cache}"
 
     def bucket_arn(self, bucket: str = "") -> str:
         """Return the ARN of a bucket, ours by default."""
