@@ -4,13 +4,15 @@ In: an operation. Out: whether it is pure: it gives the same for the same inputs
 not import what it names, nor guess: what is not listed here is not pure.
 
 Judged by the operation's own source (see `emit`): straight-line calls of imported names and builtins. One that calls what
-it was given (itself, or by what it calls: `sorted(…, key=p1)`), ships code by value or uses a value's attribute is not pure.
+it was given (itself, or by what it calls: `sorted(…, key=p1)`), ships code by value or uses a value's attribute is not pure,
+nor one whose inputs may be of the user's own classes: `p0 + p1` is a call of theirs.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -112,10 +114,18 @@ _REVIEWED = {
     "scipy.linalg._decomp_lu": "lu",
     "toolz.itertoolz": "concat count first frequencies groupby pluck reduceby second topk",
 }
-"""By module: functions and classes that were read and found pure for values of NumPy, pandas and Python itself.
+"""By module: functions and classes that were read and found pure for values of those that are listed in `_PLAIN_VALUES`.
 
 Dask's were read in the releases for which there are kernels, and count in no other.
 """
+
+_PLAIN_VALUES = frozenset(
+    {
+        "dask", "dateutil", "flox", "fsspec", "h5py", "numcodecs", "numpy", "pandas", "pyarrow", "pytz", "scipy", "sklearn",
+        "toolz", "xarray", "zarr",
+    }
+)  # fmt: skip
+"""Libraries whose values compute or read when they are added, indexed or compared. What a class of the user's does is unknown."""
 
 _SEEDED = frozenset(
     {
@@ -143,7 +153,16 @@ _PLAIN = (
 
 def is_pure(operation: Operation) -> bool:
     """Whether an operation may run twice, at the same time too, and nobody can tell."""
-    return not operation.code and bool(operation.source) and _is_pure_source(operation.source)
+    if operation.code or not operation.source or not _has_plain_values(operation):
+        return False
+    return _is_pure_source(operation.source)
+
+
+def _has_plain_values(operation: Operation) -> bool:
+    """Whether inputs are of no class of the user's: these come with a local file, or by cloudpickle."""
+    libraries = {module.partition(".")[0] for module in operation.value_imports}
+    own_files = [file for file in operation.files if not file.path.startswith(f"{PACKAGE}/")]
+    return not own_files and libraries <= _PLAIN_VALUES | sys.stdlib_module_names
 
 
 @lru_cache(maxsize=4096)

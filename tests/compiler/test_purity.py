@@ -218,6 +218,33 @@ def test_what_a_kernel_calls_of_its_parameters_is_listed(reference: Reference) -
     )
 
 
+class Noted:
+    """Leaves a trace when it is added or indexed."""
+
+    shape, dtype, ndim = (4,), np.dtype("f8"), 1
+
+    def __add__(self, other: object) -> object:
+        print("added")
+        return other
+
+    def __getitem__(self, index: Any) -> Any:
+        print("read")
+        return np.ones(4)[index]
+
+
+def noted() -> Noted:
+    return Noted()
+
+
+def test_what_the_users_own_classes_do_when_they_are_added_or_read_is_not_known_to_be_pure() -> None:
+    assert set(purity(dask.delayed(operator.add)(Noted(), 1)).values()) == {False}
+    assert set(purity(da.from_array(Noted(), chunks=2)).values()) == {False}
+    assert set(purity(dask.delayed(operator.add)(dask.delayed(noted)(), 1)).values()) == {False}
+    assert set(purity(dask.delayed(operator.add)(pd.Timestamp(0, tz="UTC"), pd.Timedelta(1))).values()) == {
+        True
+    }
+
+
 def test_an_operation_without_source_or_with_code_by_value_is_not_known_to_be_pure() -> None:
     source = "def operation(p0):\n    return p0\n"
     assert is_pure(Operation(id="o", name="o", source=source, ports=1))
