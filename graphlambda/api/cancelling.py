@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
+from graphlambda.api.account import settled
 from graphlambda.api.durability import folders_of, terms_of
 from graphlambda.api.stores import left_by
 from graphlambda.errors import NoSuchRunError, RunHeldError, StoreError
@@ -71,7 +72,7 @@ def _empty(run: str, flags: Mapping[str, Any]) -> None:
     except NoSuchRunError:  # the client died before it had written that
         saved = {}
     try:
-        store = left_by(settings.load({**saved, **flags}))
+        store = left_by(settled(settings.load({**saved, **flags})))
         if store is not None:
             store.end(run, cancel=True)
     except StoreError as error:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.api.account import root_of, settled
 from graphlambda.config import Config, tiers
 from graphlambda.errors import AuthenticationError, NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
@@ -16,7 +17,7 @@ from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
 from graphlambda.scheduler.replay import done_in
 from graphlambda.store.claims import LEASE, canceller, holder, refuse_cancelled, take, this_client
 from graphlambda.store.folders import DiskFolders
-from graphlambda.store.keys import derive, root_key
+from graphlambda.store.keys import derive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,12 +82,12 @@ class WaitingRun:
 
 def folders_of(config: Config) -> Folders:
     """Return the folders of this user's runs: on disk, or in the bucket where their values lie."""
-    _, bucket = tiers(config.store)
+    _, bucket = tiers(settled(config).store)
     if not bucket:
         return DiskFolders(config.state_dir / "runs")
     from graphlambda.api.buckets import bucket_folders  # noqa: PLC0415  (boto3, for who uses S3)
 
-    return bucket_folders(bucket, config)
+    return bucket_folders(bucket, settled(config))
 
 
 def kept_note(run: str, config: Config) -> str:
@@ -182,6 +183,4 @@ def _read_waiting(folder: Folder, config: Config) -> WaitingRun:
 
 
 def _key(config: Config, run: str) -> bytes:
-    return derive(
-        root_key(config.state_dir / "root.key"), f"folder of {run}"
-    )  # no run's own: ids have no spaces
+    return derive(root_of(config), f"folder of {run}")  # no run's own: ids have no spaces

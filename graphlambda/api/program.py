@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 import cloudpickle
 
 from graphlambda import config as settings
+from graphlambda.api.account import root_of
 from graphlambda.api.explain import explain
 from graphlambda.api.leaving import refuse_any_secret
 from graphlambda.compiler import program as compiled
 from graphlambda.compiler.listing import listed
 from graphlambda.errors import ProgramFileError
-from graphlambda.store.keys import SealError, open_sealed, root_key, seal
+from graphlambda.store.keys import SealError, open_sealed, seal
 
 if TYPE_CHECKING:
     from graphlambda.packager.explanation import Explanation
@@ -82,4 +83,4 @@ def load_program(path: str | Path, **flags: Any) -> Program:
 
 
 def _root(flags: dict[str, Any]) -> bytes:
-    return root_key(settings.load(flags).state_dir / "root.key")
+    return root_of(settings.load(flags))

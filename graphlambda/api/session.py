@@ -1,46 +1,36 @@
 """The parts of a session, chosen once for each configuration: where calls go and where values lie.
 
-In: a `Config`. Out: a `Session` of real parts. The only place that knows whether the endpoint is the local
-Lambda, somebody's URL or AWS: above it nothing differs.
+In: a `Config`. Out: a `Session` of real parts. With `endpoints` and `account` the only place that
+knows whether the endpoint is the local Lambda, somebody's URL or AWS: above it nothing differs.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from graphlambda.api.access import Access, access_of
+from graphlambda.api.account import root_of, settled
 from graphlambda.api.durability import RESUMABLE_S, folders_of
+from graphlambda.api.endpoints import Endpoint, always_visible, endpoint_of
 from graphlambda.api.stores import Opened, opened
-from graphlambda.api.surroundings import Surroundings, aws_identity
 from graphlambda.config import AWS, Config
-from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
-from graphlambda.local import LocalLambda, LocalSettings, gate, start
-from graphlambda.local.settings import credential_paths
-from graphlambda.packager import read_installed
+from graphlambda.errors import LocalLambdaError, RefusedError
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import HttpInvoker
-from graphlambda.scheduler.memory import free_bytes
-from graphlambda.store.keys import derive, root_key
+from graphlambda.store.keys import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from graphlambda.compiler import Program
     from graphlambda.deployer.aws import AwsCloud
+    from graphlambda.local import LocalLambda
     from graphlambda.store.base import Store
-
-_ENVIRONMENT_BYTES = 256 * 2**20
-"""What a warm environment with dataframes takes; one with arrays takes a third."""
-
-_MOST_WARM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +38,25 @@ class Session:
     """Where functions are, how they are invoked, where values lie."""
 
     config: Config
-    cloud: AwsCloud
+    """With nothing left out."""
+
     opened: Opened
     root: bytes
+    endpoint: Endpoint
     access: Access
-    concurrency: int
-    local: LocalLambda | None
-    surroundings: Surroundings | None
 
     def __repr__(self) -> str:
         return f"Session({self.cloud.endpoint!r})"
+
+    @property
+    def cloud(self) -> AwsCloud:
+        """Where functions are made."""
+        return self.endpoint.cloud
+
+    @property
+    def local(self) -> LocalLambda | None:
+        """The local Lambda, where it was started for this process."""
+        return self.endpoint.local
 
     @property
     def store(self) -> Store:
@@ -75,7 +74,7 @@ class Session:
             region=self.access.region,
             credentials=self.access.keys,
             renew=self.access.keys.renew,
-            connections=self.concurrency,
+            connections=self.endpoint.concurrency,
             clock=SystemClock(),
             proxy=self.access.proxy,
             tls=self.access.tls,
@@ -88,13 +87,13 @@ class Session:
         Raises:
             RefusedError: the functions are not on this machine, and the program names local paths.
         """
-        if self.surroundings is None:
+        if self.endpoint.surroundings is None:
             _refuse_paths(program.paths)
             yield
             return
         named = map(Path, program.paths)
-        paths = (*_always_visible(self.config, self.opened), *named)
-        with self.surroundings.given(program, paths):
+        paths = (*always_visible(self.config, self.opened), *named)
+        with self.endpoint.surroundings.given(program, paths):
             yield
 
 
@@ -113,7 +112,12 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def session_of(config: Config) -> Session:
-    """Return the session of a configuration; the local Lambda is started by the first."""
+    """Return the session of a configuration; the local Lambda is started by the first.
+
+    Raises:
+        ConfigError, StackError: what it stands on on AWS is not there, or does not let us.
+    """
+    config = settled(config)
     key = (
         config.endpoint,
         config.store,
@@ -123,6 +127,7 @@ def session_of(config: Config) -> Session:
         config.isolation,
         config.network,
         config.concurrency,
+        *_of_aws(config),
     )
     with _guard:
         if key in _sessions and _is_dead(_sessions[key]):
@@ -132,81 +137,22 @@ def session_of(config: Config) -> Session:
         return replace(_sessions[key], config=config)
 
 
-def root_of(config: Config) -> bytes:
-    """Return this user's root key; it never leaves the client."""
-    return root_key(config.state_dir / "root.key")
+def _of_aws(config: Config) -> tuple[Any, ...]:
+    """Return what more a session on AWS is chosen by."""
+    if config.endpoint != AWS:
+        return ()
+    return config.deployment_id, config.role, config.reserve, config.function_logs
 
 
 def _opened(config: Config) -> Session:
-    if config.endpoint == AWS:
-        raise ConfigError(
-            "endpoint 'aws': running on AWS itself is not in this version. Leave the endpoint empty for the local Lambda"
-        )
     config.cache_dir.mkdir(
         mode=0o700, parents=True, exist_ok=True
     )  # before anything below it makes it for all to see
     root = root_of(config)
     found = opened(config)
     folders_of(config).sweep(RESUMABLE_S)
-    return _at_url(config, found, root) if config.endpoint else _at_home(config, found, root)
-
-
-def _at_home(config: Config, found: Opened, root: bytes) -> Session:
-    concurrency = config.concurrency or os.cpu_count() or 1
-    visible = tuple(sorted(set(_always_visible(config, found))))
-    meanwhile = threading.Thread(target=_foreseen)
-    meanwhile.start()
-    local = start(
-        LocalSettings(
-            state=config.cache_dir / "local",
-            most_bytes=config.cache_mb * 1_000_000 // 2,
-            concurrency=concurrency,
-            environments=_environments(concurrency),
-            visible=visible,
-            hidden=(*credential_paths(Path.home()), config.state_dir),
-            isolation=cast("Any", config.isolation),  # the configuration checked the word
-            network=config.network,
-        )
-    )
-    atexit.register(local.close)
-    meanwhile.join()
-    return _session(config, found, root, local.endpoint, local.credentials, concurrency, local)
-
-
-def _foreseen() -> None:
-    """Have ready what every first run needs, while the local Lambda starts."""
-    import_module("graphlambda.deployer.aws")  # boto3
-    read_installed()
-
-
-def _environments(concurrency: int) -> int:
-    """Return how many environments may stay warm: what fits into half of the free memory, at least a few."""
-    return max(4, 2 * concurrency, min(_MOST_WARM, free_bytes() // 2 // _ENVIRONMENT_BYTES))
-
-
-def _at_url(config: Config, found: Opened, root: bytes) -> Session:
-    credentials = gate.credentials(config.cache_dir / "local")
-    session = _session(config, found, root, config.endpoint, credentials, config.concurrency, None)
-    return session if config.concurrency else replace(session, concurrency=session.cloud.concurrency())
-
-
-def _session(
-    config: Config,
-    found: Opened,
-    root: bytes,
-    url: str,
-    credentials: Any,
-    concurrency: int,
-    local: LocalLambda | None,
-) -> Session:
-    from graphlambda.deployer.aws import endpoint_cloud  # noqa: PLC0415  (boto3, when something is deployed)
-
-    cloud = endpoint_cloud(
-        url, config.region, access_key=credentials.access_key, secret_key=credentials.secret_key
-    )
-    identify, always = found.identify or partial(aws_identity, config.region), found.identify is not None
-    surroundings = Surroundings(local, identify, always=always) if local is not None else None
-    return Session(config, cloud, found, root, access_of(cloud), concurrency, local, surroundings)
+    endpoint = endpoint_of(config, found)
+    return Session(config, found, root, endpoint, access_of(endpoint.cloud))
 
 
 def _is_dead(session: Session) -> bool:
@@ -230,13 +176,3 @@ def _refuse_paths(paths: Iterable[str]) -> None:
     for path in paths:
         what = f"The graph names {path}, which functions on another machine do not see"
         raise RefusedError(what, "Put the data where both sides see it, such as s3://.")
-
-
-def _working_folder() -> list[Path]:
-    folder = Path.cwd()
-    return [] if folder in (Path("/"), Path.home()) else [folder]
-
-
-def _always_visible(config: Config, found: Opened) -> list[Path]:
-    """Return what functions see in each run of a session, for as long as nobody changes the working folder."""
-    return [*_working_folder(), *config.paths, *found.visible]

@@ -164,7 +164,8 @@ def _tally(program: Program, deployment: Deployment, memory_mb: Callable[[str], 
 def _limits(session: Session) -> Limits:
     config = session.config
     return Limits(
-        concurrency=session.concurrency,
+        concurrency=session.endpoint.concurrency,
+        rates=session.endpoint.rates,
         batch=config.batch,
         batch_s=min(_BATCH_S, config.timeout_s / 2),
         inline_bytes=config.inline_bytes,

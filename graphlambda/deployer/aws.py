@@ -120,12 +120,12 @@ class AwsCloud:
             pause_s = min(longest_s, pause_s * 1.5)
 
     def concurrency(self) -> int:
-        """Return how many invocations the account runs at one moment.
+        """Return how many invocations the account runs at one moment of functions that reserve none.
 
         Raises:
             CloudError: the control plane refused to say.
         """
-        return int(self._send("get_account_settings", {})["AccountLimit"]["ConcurrentExecutions"])
+        return int(self._send("get_account_settings", {})["AccountLimit"]["UnreservedConcurrentExecutions"])
 
     def _function(self, name: str) -> DeployedFunction | None:
         try:

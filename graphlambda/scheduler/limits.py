@@ -9,11 +9,32 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How fast an account lets a run go; None: as fast as it can."""
+
+    requests_per_s: float | None = None
+    """Invocations a second that begin, for each unit of concurrency."""
+
+    cold_starts_per_s: float | None = None
+    """Execution environments that begin in a second, since each asks for a log stream."""
+
+
+UNPACED = Rates()
+AT_AWS = Rates(requests_per_s=10.0, cold_starts_per_s=50.0)
+"""AWS, "Lambda quotas" (requests a second for each unit of concurrency); "CloudWatch Logs quotas" (CreateLogStream)."""
+
+AT_AWS_WITHOUT_LOGS = Rates(requests_per_s=10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much at once, how large, how long, how often."""
 
     concurrency: int = 64
     """Invocations in flight, at most; at least 1. Throttling lowers it for a while."""
+
+    rates: Rates = UNPACED
+    """How fast invocations may follow each other."""
 
     batch: int | None = None
     """Tasks that share an invocation, at most; None lets measured durations decide; 1 is one each."""

@@ -86,3 +86,9 @@ class Window:
     def shrink(self, in_flight: int) -> None:
         """An invocation was throttled while so many others were not."""
         self._size = max(1.0, min(self._size, in_flight + 1) / 2)
+
+
+def planned(account: int, *, wanted: int, reserve: int) -> int:
+    """Return for how many invocations at once a run is planned: what is `wanted`, 0 for all, but for what others keep."""
+    left = account - reserve
+    return min(left, wanted) if wanted else left

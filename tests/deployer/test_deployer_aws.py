@@ -182,8 +182,10 @@ def test_only_an_absent_function_counts_as_absent() -> None:
         cloud.describe(functions=[NAME])
 
 
-def test_the_accounts_concurrency_is_what_the_account_says() -> None:
-    cloud, _, _ = cloud_of({"AccountLimit": {"ConcurrentExecutions": 10}})
+def test_the_accounts_concurrency_is_what_no_function_reserves() -> None:
+    cloud, _, _ = cloud_of(
+        {"AccountLimit": {"ConcurrentExecutions": 50, "UnreservedConcurrentExecutions": 10}}
+    )
     assert cloud.concurrency() == 10
 
 

@@ -1,0 +1,110 @@
+"""What a deployment on AWS stands on, read once in a process: its stack's role, bucket and cache, and its root key.
+
+In: a configuration. Out: the same with what was left out, or what to do. Must not make anything, nor keep the root key
+anywhere but in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from graphlambda.account.remedies import DENIED, remedy
+from graphlambda.config import AWS
+from graphlambda.errors import CloudError, ConfigError, StackError
+from graphlambda.runtime.frame import KEY_BYTES
+from graphlambda.store.keys import root_key
+
+if TYPE_CHECKING:
+    from graphlambda.account import Stack
+    from graphlambda.config import Config
+    from graphlambda.deployer.names import Names
+
+
+def settled(config: Config) -> Config:
+    """Return a configuration with the deployment's role and store in place of what was left out; off AWS, as it is.
+
+    Raises:
+        StackError: there is no stack, or it is not ready.
+        ConfigError: AWS does not say; the message has the remedy.
+    """
+    if config.endpoint != AWS or (config.role and config.store):
+        return config
+    stack = stack_of(config)
+    assert stack is not None, "who leaves something out has a stack"
+    return replace(config, role=config.role or stack.role_arn, store=config.store or stack.store)
+
+
+def root_of(config: Config) -> bytes:
+    """Return the root key: the deployment's where it has a stack, else this user's own. It never leaves the client side.
+
+    Raises what `settled` raises.
+    """
+    stack = stack_of(config) if config.endpoint == AWS else None
+    return root_key(config.state_dir / "root.key") if stack is None else _root_of(stack)
+
+
+def stack_of(config: Config) -> Stack | None:
+    """Return the stack of a deployment on AWS; None where role and store are given, and there is none to be seen.
+
+    Raises what `settled` raises.
+    """
+    is_needed = not (config.role and config.store)
+    try:
+        names = _names(config.region, config.deployment_id)
+        stack = _looked_up(names)
+    except CloudError as error:
+        if error.code in DENIED and not is_needed:
+            return None
+        raise ConfigError(f"{error}. {remedy(error)}") from error
+    if stack is None and is_needed:
+        raise StackError(_absent(names))
+    return stack
+
+
+def forget() -> None:
+    """Look again at the next question: a stack was made or destroyed."""
+    _names.cache_clear()
+    _looked_up.cache_clear()
+    _root_of.cache_clear()
+
+
+@lru_cache(maxsize=16)
+def _names(region: str, deployment: str) -> Names:
+    from graphlambda.account.aws import account  # noqa: PLC0415  (boto3, for who runs on AWS)
+
+    return account(region).names(deployment)
+
+
+@lru_cache(maxsize=16)
+def _looked_up(names: Names) -> Stack | None:
+    from graphlambda.account.aws import account  # noqa: PLC0415  (boto3, for who runs on AWS)
+
+    return account(names.region).stack(names)
+
+
+@lru_cache(maxsize=16)
+def _root_of(stack: Stack) -> bytes:
+    from graphlambda.account.aws import account, told  # noqa: PLC0415  (boto3, for who runs on AWS)
+
+    place = f"s3://{stack.bucket}/{stack.root_key}"
+    wanted = {"Bucket": stack.bucket, "Key": stack.root_key, "ExpectedBucketOwner": stack.names.account}
+    try:
+        with told(f"get_object {place}"):
+            key: bytes = account(stack.names.region).client("s3").get_object(**wanted)["Body"].read()
+    except CloudError as error:
+        raise ConfigError(f"the root key cannot be read: {error}. {remedy(error)}") from error
+    if len(key) != KEY_BYTES:
+        raise StackError(
+            f"{place} holds {len(key)} bytes instead of a key of {KEY_BYTES}: whoever changed it must put the old one back"
+        )
+    return key
+
+
+def _absent(names: Names) -> str:
+    return (
+        f"there is no stack {names.stack} in account {names.account}, region {names.region}. `graphlambda aws init` makes "
+        "it; where it is in another account or region, or has another id, set AWS_PROFILE, `region=` or `deployment_id=`; "
+        "without one, give `role=` and `store=s3://bucket/prefix`"
+    )

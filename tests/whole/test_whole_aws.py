@@ -1,0 +1,158 @@
+"""A session on AWS opens from the deployment's stack: Lambda's part is played by the local Lambda, the others' by moto."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import dask.array as da
+import pytest
+from dask import delayed
+
+import graphlambda
+from graphlambda import config
+from graphlambda.api import account
+from graphlambda.api.session import session_of
+from graphlambda.errors import ConfigError, ProgramFileError, RefusedError, StackError
+from graphlambda.local import LocalSettings, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphlambda.local import LocalLambda
+    from graphlambda.testing.s3_servers import S3Server
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/graphlambda-function"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalLambda]:
+    """Run what stands for Lambda; its account has eight invocations at one moment."""
+    with start(LocalSettings(state=tmp_path_factory.mktemp("lambda"), concurrency=8)) as running:
+        yield running
+
+
+@pytest.fixture
+def aws(moto: S3Server, local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Set the user's chain up for them; return the id of a deployment that has nothing yet."""
+    keys = {
+        "AWS_ACCESS_KEY_ID": local.credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": local.credentials.secret_key,
+    }
+    deployment = secrets.token_hex(4)
+    for name, value in {
+        **keys,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": moto.endpoint,
+        "AWS_ENDPOINT_URL_LAMBDA": local.endpoint,
+        "GRAPHLAMBDA_ENDPOINT": "aws",
+        "GRAPHLAMBDA_DEPLOYMENT_ID": deployment,
+    }.items():
+        monkeypatch.setenv(name, value)
+    local.set_identity(keys)  # the role that Lambda gives to functions
+    yield deployment
+    account.forget()
+
+
+def init(deployment: str, key: bytes) -> str:
+    """Make a deployment's stack as `graphlambda aws init` does, as far as a session reads it; return its bucket."""
+    bucket = f"graphlambda-{deployment}-{ACCOUNT}-{REGION}"
+    prefix = f"graphlambda/{deployment}"
+    told = {"Deployment": deployment, "Bucket": bucket, "Prefix": prefix, "RoleArn": ROLE, "LogGroup": "/l"}
+    template = {
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}}},
+        "Outputs": {name: {"Value": value} for name, value in told.items()},
+    }
+    boto3.client("cloudformation", REGION).create_stack(
+        StackName=f"graphlambda-{deployment}", TemplateBody=json.dumps(template)
+    )
+    boto3.client("s3", REGION).put_object(Bucket=bucket, Key=f"{prefix}/keys/root.key", Body=key)
+    return bucket
+
+
+def array() -> da.Array:
+    return da.arange(40, chunks=10).sum() * 2
+
+
+def test_a_run_on_aws_has_the_stacks_role_bucket_and_key_and_leaves_none_of_them_here(aws: str) -> None:
+    key = secrets.token_bytes(32)
+    bucket = init(aws, key)
+    assert graphlambda.compute(array(), inline_bytes=0)[0] == 1560
+    session = session_of(config.load())
+    assert (session.config.role, session.root) == (ROLE, key)
+    assert session.store.address.startswith(f"s3://{bucket}/graphlambda/{aws}/values")
+    assert key.hex() not in f"{session!r}{session.config!r}{session.endpoint!r}" + repr(session.root is key)
+    kept = (path for path in Path(os.environ["GRAPHLAMBDA_STATE_DIR"]).rglob("*") if path.is_file())
+    assert [path for path in kept if key in path.read_bytes()] == []
+    objects = boto3.client("s3", REGION).list_objects_v2(Bucket=bucket)["Contents"]
+    assert [each["Key"] for each in objects if "/values/" in each["Key"] or "/runs/" in each["Key"]] == []
+
+
+def test_another_deployments_key_opens_no_program(aws: str, tmp_path: Path) -> None:
+    init(aws, secrets.token_bytes(32))
+    graphlambda.compile(array()).save(tmp_path / "program")
+    assert graphlambda.load_program(tmp_path / "program").task_count > 0
+    with pytest.raises(ProgramFileError, match="another key"):
+        graphlambda.load_program(tmp_path / "program", endpoint="", deployment_id="local")
+
+
+def test_paths_of_this_machine_are_refused_on_aws(aws: str, tmp_path: Path) -> None:
+    init(aws, secrets.token_bytes(32))
+    (tmp_path / "data").write_text("1")
+    with pytest.raises(RefusedError, match=r"Put the data where both sides see it, such as s3://"):
+        graphlambda.compute(delayed(len)(delayed(Path.read_text)(tmp_path / "data")))
+
+
+def test_without_a_stack_the_error_says_where_it_was_looked_for_and_what_makes_it(aws: str) -> None:
+    with pytest.raises(StackError) as caught:
+        graphlambda.compute(array())
+    assert str(caught.value).startswith(
+        f"there is no stack graphlambda-{aws} in account {ACCOUNT}, region {REGION}. `graphlambda aws init` makes it"
+    )
+
+
+def test_with_role_and_store_given_no_stack_is_needed_and_the_key_is_ones_own(aws: str) -> None:
+    boto3.client("s3", REGION).create_bucket(
+        Bucket=f"own-{aws}", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    flags: dict[str, Any] = {"role": ROLE, "store": f"s3://own-{aws}/ours"}
+    assert graphlambda.compute(array(), inline_bytes=0, **flags)[0] == 1560
+    own = Path(os.environ["GRAPHLAMBDA_STATE_DIR"]) / "root.key"
+    assert session_of(config.load(flags)).root == own.read_bytes()
+
+
+def test_a_key_that_is_gone_or_none_is_an_error_that_names_its_place(aws: str) -> None:
+    bucket = init(aws, b"short")
+    place = f"graphlambda/{aws}/keys/root.key"
+    with pytest.raises(StackError, match=rf"s3://{bucket}/{place} holds 5 bytes instead of a key of 32"):
+        graphlambda.compute(array())
+    boto3.client("s3", REGION).delete_object(Bucket=bucket, Key=place)
+    account.forget()
+    with pytest.raises(ConfigError, match=r"the root key cannot be read: .*NoSuchKey.*graphlambda aws init"):
+        graphlambda.compute(array())
+
+
+def test_without_credentials_the_error_says_how_to_get_some(
+    aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ConfigError, match="aws sso login"):
+        graphlambda.compute(array())
+
+
+def test_what_others_need_is_never_planned_for(aws: str) -> None:
+    init(aws, secrets.token_bytes(32))
+    planned = [
+        session_of(config.load(flags)).endpoint.concurrency
+        for flags in ({}, {"reserve": 6}, {"concurrency": 100}, {"concurrency": 3, "reserve": 2})
+    ]
+    assert planned == [8, 2, 8, 3]
+    with pytest.raises(ConfigError, match=r"reserve=8: the account in eu-central-1 runs 8 invocations"):
+        graphlambda.compute(array(), reserve=8)
