@@ -144,55 +144,39 @@ Node: TypeAlias = (
 )
 
 
+def nodes_in(tree: Node) -> Iterator[Node]:
+    """Yield the nodes of a tree in order, each before those that it holds, repeats included."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        part = waiting.pop()
+        kind = type(part)
+        if kind is tuple:
+            waiting += part[::-1]
+        elif kind is not int and kind is not str:
+            yield part
+            waiting += [getattr(part, name) for name in kind.__slots__[::-1]]
+
+
 def constants_in(tree: Node) -> Iterator[int]:
-    """Yield the numbers of the code constants in a tree, in order, repeats included."""
-    if isinstance(tree, Code | Function):
-        yield tree.constant
-    for part in _parts(tree):
-        yield from constants_in(part)
+    """Yield the numbers of the code constants in a tree."""
+    return (node.constant for node in nodes_in(tree) if isinstance(node, Code | Function))
 
 
 def ports_in(tree: Node) -> Iterator[int]:
-    """Yield the numbers of the ports in a tree, in order, repeats included."""
-    if isinstance(tree, Port):
-        yield tree.number
-    for part in _parts(tree):
-        yield from ports_in(part)
+    """Yield the numbers of the ports in a tree."""
+    return (node.number for node in nodes_in(tree) if isinstance(node, Port))
 
 
 def lets_in(tree: Node) -> Iterator[Let]:
     """Yield the lets in a tree."""
-    if isinstance(tree, Let):
-        yield tree
-    for part in _parts(tree):
-        yield from lets_in(part)
+    return (node for node in nodes_in(tree) if isinstance(node, Let))
 
 
 def uses_in(tree: Node) -> Iterator[int]:
     """Yield the numbers of the lets that a tree uses, those inside it included."""
-    if isinstance(tree, Let | Use):
-        yield tree.number
-    for part in _parts(tree):
-        yield from uses_in(part)
+    return (node.number for node in nodes_in(tree) if isinstance(node, Let | Use))
 
 
 def calls_in(tree: Node) -> Iterator[Call]:
     """Yield the calls in a tree."""
-    if isinstance(tree, Call):
-        yield tree
-    for part in _parts(tree):
-        yield from calls_in(part)
-
-
-def _parts(tree: Any) -> Iterator[Any]:
-    """Yield the nodes directly below one."""
-    for name in tree.__slots__:
-        yield from _nodes(getattr(tree, name))
-
-
-def _nodes(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
-        for member in value:
-            yield from _nodes(member)
-    elif hasattr(value, "__slots__") and not isinstance(value, str | int):
-        yield value
+    return (node for node in nodes_in(tree) if isinstance(node, Call))
