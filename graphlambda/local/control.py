@@ -6,8 +6,6 @@ Names, paths and members are those of https://docs.aws.amazon.com/lambda/latest/
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import sys
 import uuid
@@ -19,11 +17,13 @@ from urllib.parse import parse_qsl, unquote
 from graphlambda.local import limits
 from graphlambda.local.answers import Answer, ServiceError, document, invalid, not_found, not_validated
 from graphlambda.local.names import function_arn, function_name, layer_arn, layer_name, layer_version
+from graphlambda.local.packages import package
 from graphlambda.local.records import Function, LayerVersion, Mount
 from graphlambda.local.unpack import unzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from graphlambda.local.catalogue import Catalogue
     from graphlambda.local.http import Head, Request
@@ -111,12 +111,15 @@ class ControlPlane:
         *,
         concurrency: int,
         architecture: str,
+        objects: Path | None = None,
         wanted: Callable[[str], None],
         deleted: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
         self._concurrency = concurrency
         self._architecture = architecture
+        self._objects = objects
+        """A folder of what requests may name in S3."""
         self._wanted = wanted
         """Is told of functions that are made or looked at: they may be invoked soon."""
         self._deleted = deleted
@@ -139,7 +142,7 @@ class ControlPlane:
         wanted = call.body
         limits.check_create(wanted, runtime=host_runtime(), architecture=self._architecture)
         layers = [self._catalogue.layer(*layer_version(arn)) for arn in wanted.get("Layers", ())]
-        code = unzip(_zip(wanted.get("Code", {}), "CreateFunction"), self._catalogue.code)
+        code = unzip(package(wanted.get("Code", {}), "CreateFunction", self._objects), self._catalogue.code)
         limits.check_size((code.unzipped_bytes, *(layer.code.unzipped_bytes for layer in layers)))
         function = Function(
             name=wanted["FunctionName"],
@@ -227,7 +230,9 @@ class ControlPlane:
     def publish_layer_version(self, call: Call) -> Answer:
         """PublishLayerVersion."""
         wanted, name = call.body, layer_name(call.names["layer"])
-        code = unzip(_zip(wanted.get("Content", {}), "PublishLayerVersion"), self._catalogue.code)
+        code = unzip(
+            package(wanted.get("Content", {}), "PublishLayerVersion", self._objects), self._catalogue.code
+        )
 
         def make(number: int) -> LayerVersion:
             return LayerVersion(
@@ -340,27 +345,6 @@ def _match(pattern: Sequence[str], parts: Sequence[str]) -> dict[str, str] | Non
         elif wanted != part:
             return None
     return names
-
-
-def _zip(code: Mapping[str, Any], operation: str) -> bytes:
-    """Return the bytes of the zip that a request carries.
-
-    Raises:
-        ServiceError: there is none, it is no base64, or larger than a request may carry.
-    """
-    text = code.get("ZipFile")
-    if not isinstance(text, str) or not text:
-        raise invalid("Please provide the zip itself (ZipFile): the local Lambda reads none from S3.")
-    if len(text) > -(-limits.ZIP_BYTES // 3) * 4:
-        raise ServiceError(
-            413,
-            "RequestTooLargeException",
-            f"Request must be smaller than {limits.CONTROL_BYTES} bytes for the {operation} operation",
-        )
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ServiceError(400, "SerializationException", "ZipFile is not base64") from error
 
 
 def _page(call: Call, member: str, items: Sequence[Mapping[str, Any]]) -> Answer:

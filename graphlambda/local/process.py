@@ -259,10 +259,12 @@ def _plain(settings: LocalSettings) -> dict[str, Any]:
     paths = {
         name: [str(path.absolute()) for path in getattr(settings, name)] for name in ("visible", "hidden")
     }
-    return {**asdict(settings), **paths, "state": str(settings.state.absolute())}
+    objects = settings.objects and str(settings.objects.absolute())
+    return {**asdict(settings), **paths, "state": str(settings.state.absolute()), "objects": objects}
 
 
 def _settings(plain: Mapping[str, Any]) -> LocalSettings:
     paths = {name: tuple(map(Path, plain[name])) for name in ("visible", "hidden")}
     rest = {"state": Path(plain["state"]), "event_retry_s": tuple(plain["event_retry_s"])}
-    return LocalSettings(**{**plain, **paths, **rest})
+    objects = plain["objects"] and Path(plain["objects"])
+    return LocalSettings(**{**plain, **paths, **rest, "objects": objects})

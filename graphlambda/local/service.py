@@ -82,6 +82,7 @@ class Service:
             self._catalogue,
             concurrency=self._settings.concurrency,
             architecture=host.architecture(),
+            objects=self._settings.objects,
             wanted=lambda name: self._in_loop(partial(self._foresee, name)),
             deleted=lambda name: self._in_loop(partial(self._pool.forget, name)),
         )

@@ -66,6 +66,9 @@ class LocalSettings:
     hidden: tuple[Path, ...] = field(default_factory=lambda: credential_paths(Path.home()))
     """What no function sees, inside of visible folders included. `state` is always hidden."""
 
+    objects: Path | None = None
+    """Folder of the zips that requests may name in S3, each as `packages.object_name` calls it; None: requests carry them."""
+
     isolation: Literal["auto", "namespaces", "landlock", "plain"] = "auto"
     """A level, or the strongest that this machine allows."""
 
