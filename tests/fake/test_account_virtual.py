@@ -29,7 +29,7 @@ from tests.fake.conftest import ROLE, account_of
 from tests.scheduler.bench import Bench, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from graphlambda.packager.artifact import Artifact
@@ -304,6 +304,21 @@ def test_time_in_turns_is_that_of_the_longest_of_eight_and_the_same_each_time() 
     assert first == second
     assert first[0] == [number * 10 for number in range(24)]
     assert 3 <= first[2] <= 5
+
+
+def test_items_may_come_while_the_first_are_worked_on(turns: Turns) -> None:
+    def made() -> Iterator[int]:
+        for number in range(5):
+            turns.sleep(1.0)
+            yield number
+
+    def used(number: int) -> tuple[int, float]:
+        turns.sleep(0.5)
+        return number, turns.clock()
+
+    assert list(turns.at_once(used, made())) == [(number, number + 1.5) for number in range(5)]
+    slow = list(turns.at_once(used, turns.at_once(lambda number: number, made()), threads=1))
+    assert [at_s for _, at_s in slow] == [11.0, 11.5, 12.0, 12.5, 13.0]
 
 
 def test_what_fails_in_turns_is_raised_and_nothing_begins_after_it(turns: Turns) -> None:

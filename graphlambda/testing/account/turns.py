@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 import threading
+from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from graphlambda.deployer.threads import THREADS
 from graphlambda.testing.virtual import HungError
@@ -42,50 +43,87 @@ class Turns:
         Raises:
             HungError: a thread holds its turn for very long.
         """
-        turn = self._lined_up(seconds)
+        turn = threading.Event()
+        self._line_up(turn, seconds)
         self._next()
         _wait(turn)
 
-    def at_once(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def at_once(
+        self, function: Callable[[Item], Result], items: Iterable[Item], /, *, threads: int = THREADS
+    ) -> Iterator[Result]:
         """Yield `function(item)` for each item, in order, as the deployer's own `at_once` does; all are called first."""
-        remaining = enumerate(list(items))
-        results: list[tuple[int, Result]] = []
-        failures: list[BaseException] = []
-        working = [self._lined_up(0.0) for _ in range(THREADS)]
-        all_done = threading.Event()
+        crew = _Crew(function, self._line_up, self._next, threads)
+        try:
+            for item in items:
+                crew.take(item)
+        finally:
+            if crew.working:
+                crew.is_awaited = True
+                self._next()
+                _wait(crew.rested)
+        yield from crew.results()
 
-        def work(turn: threading.Event) -> None:
-            _wait(turn)
-            try:
-                for place, item in remaining:
-                    if failures:
-                        break
-                    results.append((place, function(item)))
-            except BaseException as error:  # noqa: BLE001  (it is the caller's)
-                failures.append(error)
-            working.remove(turn)
-            if not working:
-                heapq.heappush(self._due, (self._now_s, next(self._numbers), all_done))
-            self._next()
-
-        for turn in tuple(working):
-            threading.Thread(target=work, args=(turn,), daemon=True).start()
-        self._next()
-        _wait(all_done)
-        if failures:
-            raise failures[0]
-        yield from (result for _, result in sorted(results, key=lambda each: each[0]))
-
-    def _lined_up(self, seconds: float) -> threading.Event:
-        """Return what is set when a thread's turn comes."""
-        turn = threading.Event()
+    def _line_up(self, turn: threading.Event, seconds: float = 0.0) -> None:
+        """Have an event set when the turn of who waits for it comes."""
         heapq.heappush(self._due, (self._now_s + seconds, next(self._numbers), turn))
-        return turn
 
     def _next(self) -> None:
         """Give the turn to who is due first; whoever calls this goes on to wait, or to its end."""
         self._now_s, _, turn = heapq.heappop(self._due)
         turn.set()
+
+
+class _Crew(Generic[Item, Result]):
+    """The threads of one `at_once`: each works until nothing is left to do."""
+
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        line_up: Callable[[threading.Event], None],
+        pass_on: Callable[[], None],
+        most: int,
+    ) -> None:
+        self.working = 0
+        self.is_awaited = False
+        self.rested = threading.Event()
+        """Lined up when the last thread has ended, if that is awaited."""
+        self._function = function
+        self._line_up = line_up
+        self._pass_on = pass_on
+        self._most = most
+        self._taken = 0
+        self._waiting: deque[tuple[int, Item]] = deque()
+        self._results: dict[int, Result] = {}
+        self._failures: list[BaseException] = []
+
+    def take(self, item: Item) -> None:
+        """Have a thread work on an item, as soon as there is one."""
+        self._waiting.append((self._taken, item))
+        self._taken += 1
+        if self.working < self._most:
+            self.working += 1
+            turn = threading.Event()
+            self._line_up(turn)
+            threading.Thread(target=self._work, args=(turn,), daemon=True).start()
+
+    def results(self) -> Iterator[Result]:
+        """Yield all results in order; raise what failed first."""
+        if self._failures:
+            raise self._failures[0]
+        yield from (self._results[place] for place in range(self._taken))
+
+    def _work(self, turn: threading.Event) -> None:
+        _wait(turn)
+        while self._waiting and not self._failures:
+            place, item = self._waiting.popleft()
+            try:
+                self._results[place] = self._function(item)
+            except BaseException as error:  # noqa: BLE001  (it is the caller's)
+                self._failures.append(error)
+        self.working -= 1
+        if self.is_awaited and not self.working:
+            self._line_up(self.rested)
+        self._pass_on()
 
 
 def _wait(turn: threading.Event) -> None:
