@@ -136,10 +136,18 @@ def changed(before: Choices, flags: Mapping[str, Any], names: Names) -> Choices:
     mistakes = [*_mistakes(given)]
     if not mistakes:
         after = replace(before, **_read(given))
+        after = after if after.cache == VALKEY_VPC else replace(after, vpc=None)
         mistakes = [f"--data {each} is where this deployment's own data lies" for each in _ours(after, names)]
+        if NONE not in {before.cache, after.cache} and _fixed(before) != _fixed(after):
+            mistakes.append("--cache: a cache keeps its kind, key and subnets for life: choose none first, then anew")
     if mistakes:
         raise ConfigError("\n".join(sorted(mistakes)))
-    return after if after.cache == VALKEY_VPC else replace(after, vpc=None)
+    return after
+
+
+def _fixed(choices: Choices) -> tuple[Any, ...]:
+    """Return what of a cache cannot be changed (AWS: AWS::ElastiCache::ServerlessCache, replacement)."""
+    return choices.cache, choices.kms_key_arn, choices.vpc and choices.vpc.subnets
 
 
 def _listed(value: Any) -> Any:

@@ -31,6 +31,9 @@ READY = frozenset(
 )
 """States in which a stack is what its outputs say."""
 
+ABSENT = "DELETE_COMPLETE"
+"""CloudFormation's word for a stack that is gone, and ours for one that never was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:

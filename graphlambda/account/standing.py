@@ -1,0 +1,202 @@
+"""What stands in an account for one deployment: told by listing, never by memory.
+
+In: names, an account. Out: a `Standing`. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.account.remedies import DENIED
+from graphlambda.account.stack import ABSENT, NONE, READY, Stack, read
+from graphlambda.deployer.names import RUNS, owned
+from graphlambda.errors import CloudError
+from graphlambda.store.claims import CLAIM_S, LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graphlambda.account.aws import Account
+    from graphlambda.deployer.names import Names
+
+_MISSING = frozenset({"NoSuchBucket", "404", "NoSuchKey"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource of the stack."""
+
+    type: str
+    """CloudFormation's: `AWS::S3::Bucket`."""
+
+    name: str
+    """In the account."""
+
+    state: str
+    """CloudFormation's: `CREATE_COMPLETE`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much lies somewhere."""
+
+    objects: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """All that is there for a deployment; of one that was never made, or is gone, nothing is."""
+
+    names: Names
+    state: str
+    """The stack's, in CloudFormation's words; `ABSENT` where there is none."""
+
+    stack: Stack | None
+    """None where the stack is absent or not ready."""
+
+    resources: tuple[Resource, ...]
+    """Of the stack."""
+
+    functions: tuple[str, ...]
+    layers: Mapping[str, tuple[int, ...]]
+    """Versions, by the layer's name."""
+
+    bucket: str
+    """Where the deployment's objects are; empty where there is no such bucket."""
+
+    parts: Mapping[str, Amount]
+    """Objects, by what follows the prefix: `artifacts`, `keys`, `values` …"""
+
+    uploads: int
+    """Uploads in parts that nobody ended."""
+
+    log_bytes: int | None
+    """In the log group; None where there is none, or who asks may not see it."""
+
+    living: tuple[str, ...]
+    """Runs that a client goes on with."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self.state == ABSENT and not any(
+            (self.functions, self.layers, self.parts, self.uploads, self.log_bytes is not None)
+        )
+
+    @property
+    def cache(self) -> str:
+        """The kind of cache; `none` where there is none."""
+        return self.stack.cache.kind if self.stack and self.stack.cache else NONE
+
+
+def survey(account: Account, names: Names) -> Standing:
+    """Return what stands for a deployment.
+
+    Raises:
+        CloudError: AWS refuses to say.
+        StackError: the stack is there, and is not a deployment's.
+    """
+    answer = account.described(names.stack)
+    state = str(answer["Stacks"][0]["StackStatus"]) if answer else ABSENT
+    stack = read(answer) if answer and state in READY else None
+    bucket = _bucket(account, names, stack)
+    found = [*_objects(account, names, bucket)] if bucket else []
+    return Standing(
+        names=names,
+        state=state,
+        stack=stack,
+        resources=tuple(_resources(account, names)) if answer else (),
+        functions=tuple(_functions(account, names)),
+        layers=dict(_layers(account, names)),
+        bucket=bucket,
+        parts=_parts(names, found),
+        uploads=len([*uploads(account, names, bucket)]) if bucket else 0,
+        log_bytes=_log_bytes(account, names),
+        living=_living(account, names, bucket, found) if found else (),
+    )
+
+
+def uploads(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the uploads in parts below the deployment's prefix that nobody has ended; raises `CloudError`."""
+    below = {"Bucket": bucket, "Prefix": f"{names.prefix}/", "ExpectedBucketOwner": names.account}
+    return account.pages("s3", "list_multipart_uploads", "Uploads", **below)
+
+
+def _bucket(account: Account, names: Names, stack: Stack | None) -> str:
+    """Return the bucket that the stack names, or the one that a stack would have made, if it is there."""
+    bucket = stack.bucket if stack else names.bucket
+    try:
+        account.ask("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=names.account)
+    except CloudError as error:
+        if error.code in _MISSING or (error.code == "403" and stack is None):  # 403: of somebody else
+            return ""
+        raise
+    return bucket
+
+
+def _objects(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str, Any]]:
+    below = {"Bucket": bucket, "Prefix": f"{names.prefix}/", "ExpectedBucketOwner": names.account}
+    return account.pages("s3", "list_objects_v2", "Contents", **below)
+
+
+def _parts(names: Names, found: Iterable[Mapping[str, Any]]) -> dict[str, Amount]:
+    parts: dict[str, Amount] = {}
+    for each in found:
+        name = each["Key"].removeprefix(f"{names.prefix}/").partition("/")[0]
+        before = parts.get(name, Amount(objects=0, size_bytes=0))
+        parts[name] = Amount(objects=before.objects + 1, size_bytes=before.size_bytes + each["Size"])
+    return dict(sorted(parts.items()))
+
+
+def _living(
+    account: Account, names: Names, bucket: str, found: Iterable[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Return the runs whose lease was renewed a moment ago, by S3's clock."""
+    answer = account.ask("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=names.account)
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    start, end = f"{names.prefix}/{RUNS}/", f"/{LEASE}"
+    return tuple(
+        each["Key"].removeprefix(start).removesuffix(end)
+        for each in found
+        if each["Key"].startswith(start)
+        and each["Key"].endswith(end)
+        and (now - each["LastModified"]).total_seconds() < CLAIM_S
+    )
+
+
+def _resources(account: Account, names: Names) -> Iterator[Resource]:
+    listed = account.pages(
+        "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=names.stack
+    )
+    for each in listed:
+        name = each.get("PhysicalResourceId", each["LogicalResourceId"])
+        yield Resource(type=each["ResourceType"], name=name, state=each["ResourceStatus"])
+
+
+def _functions(account: Account, names: Names) -> Iterator[str]:
+    for each in account.pages("lambda", "list_functions", "Functions"):
+        if owned(names.deployment, each["FunctionName"]):
+            yield each["FunctionName"]
+
+
+def _layers(account: Account, names: Names) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for each in account.pages("lambda", "list_layers", "Layers"):
+        name = each["LayerName"]
+        if owned(names.deployment, name):
+            versions = account.pages("lambda", "list_layer_versions", "LayerVersions", LayerName=name)
+            yield name, tuple(sorted(version["Version"] for version in versions))
+
+
+def _log_bytes(account: Account, names: Names) -> int | None:
+    wanted = {"logGroupNamePrefix": names.log_group}
+    try:
+        for group in account.pages("logs", "describe_log_groups", "logGroups", **wanted):
+            if group["logGroupName"] == names.log_group:
+                return int(group.get("storedBytes", 0))
+    except CloudError as error:
+        if error.code not in DENIED:
+            raise
+    return None
