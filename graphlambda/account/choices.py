@@ -139,7 +139,9 @@ def changed(before: Choices, flags: Mapping[str, Any], names: Names) -> Choices:
         after = after if after.cache == VALKEY_VPC else replace(after, vpc=None)
         mistakes = [f"--data {each} is where this deployment's own data lies" for each in _ours(after, names)]
         if NONE not in {before.cache, after.cache} and _fixed(before) != _fixed(after):
-            mistakes.append("--cache: a cache keeps its kind, key and subnets for life: choose none first, then anew")
+            mistakes.append(
+                "--cache: a cache keeps its kind, key and subnets for life: choose none first, then anew"
+            )
     if mistakes:
         raise ConfigError("\n".join(sorted(mistakes)))
     return after

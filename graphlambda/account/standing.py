@@ -83,7 +83,7 @@ class Standing:
     def is_empty(self) -> bool:
         """Whether nothing is left."""
         return self.state == ABSENT and not any(
-            (self.functions, self.layers, self.parts, self.uploads, self.log_bytes is not None)
+            (self.functions, self.layers, self.bucket, self.uploads, self.log_bytes is not None)
         )
 
     @property

@@ -1,0 +1,174 @@
+"""Take a deployment out of an account, and prove by listing that nothing of it is left.
+
+In: what stands, as it was shown to whoever agreed. Out: what stands afterwards. Must not touch what name and tag do not prove
+to be this deployment's, nor anything while a client goes on with a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.account.stack import ABSENT
+from graphlambda.account.stacks import Patience, chosen, delete
+from graphlambda.account.standing import survey, uploads
+from graphlambda.deployer.names import TAG
+from graphlambda.errors import CloudError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from graphlambda.account.aws import Account
+    from graphlambda.account.standing import Standing
+    from graphlambda.deployer.names import Names
+
+_ROUNDS = 5
+"""How often a bucket is listed again, before somebody who writes to it is taken for endless."""
+
+_MOST_DELETED = 1000
+"""Objects of one DeleteObjects request."""
+
+_SHOWN = 5
+_NOT_OURS = frozenset({"NoSuchBucket", "NoSuchTagSet", "AccessDenied", "403", "404"})
+"""What S3 says of a bucket that is gone, has no tags, or is somebody else's."""
+
+_GONE = frozenset({"ResourceNotFoundException", "NoSuchUpload"})
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One deployment's end, in the order in which AWS allows it: who uses something goes before it."""
+
+    account: Account
+    names: Names
+    patience: Patience
+
+    def refuse(self, standing: Standing) -> None:
+        """Refuse what may not be removed, or not now.
+
+        Raises:
+            CloudError: AWS refuses to say.
+            StackError: a run goes on, the stack is not ours, or its bucket holds what is not.
+        """
+        if standing.living:
+            raise StackError(
+                f"a client goes on with {_some(standing.living)}: `graphlambda cancel` ends a run, wherever its client is"
+            )
+        if standing.state == ABSENT:
+            return
+        if standing.state.endswith("_IN_PROGRESS"):
+            raise StackError(
+                f"the stack {self.names.stack} is {standing.state}: try again once that has ended"
+            )
+        if chosen(self.account, self.names) is None:
+            raise StackError(
+                f"the stack {self.names.stack} does not say that it is of this deployment: whoever made it must delete it"
+            )
+        if strangers := [*islice(self._strangers(standing), _SHOWN)]:
+            raise StackError(
+                f"the bucket {standing.bucket} also holds {_some(strangers)}, which is not graphlambda's: move it elsewhere first"
+            )
+
+    def remove(self, standing: Standing) -> Standing:
+        """Remove all of it; return what stands then.
+
+        Raises:
+            CloudError: AWS refuses.
+            StackError: something is still written to, or the stack cannot be deleted.
+        """
+        self.refuse(standing)
+        for name in [name for name in standing.functions if self._is_ours(name)]:
+            self._passing("delete_function", FunctionName=name)
+        for name in standing.functions:
+            self._await_end(name)
+        for name in standing.layers:
+            self._remove_layer(name)
+        if standing.bucket:
+            self._empty(standing.bucket)
+        delete(self.account, self.names, self.patience)
+        self._remove_bucket()
+        return survey(self.account, self.names)
+
+    def _is_ours(self, function: str) -> bool:
+        """Tell whether a function of our name has our tag, too."""
+        answer = self._passing("get_function", FunctionName=function)
+        return (answer.get("Tags") or {}).get(TAG) == self.names.deployment
+
+    def _await_end(self, function: str) -> None:
+        """Wait until Lambda needs the role of a function no more: in a VPC it takes its network interfaces back first."""
+
+        def look() -> str:
+            answer = self._passing("get_function", FunctionName=function)
+            return str(answer.get("Configuration", {}).get("State", ABSENT))
+
+        self.patience.until(look, lambda state: state != "Deleting", f"the function {function}")
+
+    def _remove_layer(self, name: str) -> None:
+        """Delete the versions of a layer that we published: they are described by the digest that their name ends in."""
+        versions = [*self.account.pages("lambda", "list_layer_versions", "LayerVersions", LayerName=name)]
+        for each in versions:
+            digest = each.get("Description", "")
+            if digest and name.endswith(f"-{digest[:12]}"):
+                self._passing("delete_layer_version", LayerName=name, VersionNumber=each["Version"])
+
+    def _passing(self, method: str, **params: Any) -> Mapping[str, Any]:
+        """Ask Lambda; what is gone meanwhile is passed over."""
+        try:
+            return self.account.ask("lambda", method, **params)
+        except CloudError as error:
+            if error.code in _GONE:
+                return {}
+            raise
+
+    def _strangers(self, standing: Standing) -> Iterator[str]:
+        """Yield what a bucket holds outside our prefix that goes with the stack."""
+        is_made = any(each.type == "AWS::S3::Bucket" for each in standing.resources)
+        if is_made and standing.bucket:
+            for each in self._versions(standing.bucket, ""):
+                if not each["Key"].startswith(f"{self.names.prefix}/"):
+                    yield each["Key"]
+
+    def _empty(self, bucket: str) -> None:
+        """Delete all below our prefix: old versions, and uploads that nobody ended, included."""
+        below = f"{self.names.prefix}/"
+        owner = {"Bucket": bucket, "ExpectedBucketOwner": self.names.account}
+        for each in [*uploads(self.account, self.names, bucket)]:
+            wanted = {"Key": each["Key"], "UploadId": each["UploadId"]}
+            self.account.ask("s3", "abort_multipart_upload", **owner, **wanted)
+        for _ in range(_ROUNDS):
+            rest = self._versions(bucket, below)
+            first = [*islice(rest, _MOST_DELETED)]
+            if not first:
+                return
+            while first:
+                self._delete(owner, first)
+                first = [*islice(rest, _MOST_DELETED)]
+        raise StackError(f"s3://{bucket}/{below} is still written to: what runs there?")
+
+    def _remove_bucket(self) -> None:
+        """Delete the bucket that a stack made and left behind: it has our name and our tag."""
+        place = {"Bucket": self.names.bucket, "ExpectedBucketOwner": self.names.account}
+        try:
+            tags = self.account.ask("s3", "get_bucket_tagging", **place)["TagSet"]
+        except CloudError as error:
+            if error.code in _NOT_OURS:
+                return
+            raise
+        if {"Key": TAG, "Value": self.names.deployment} in tags:
+            self.account.ask("s3", "delete_bucket", **place)
+
+    def _versions(self, bucket: str, below: str) -> Iterator[Mapping[str, Any]]:
+        wanted = {"Bucket": bucket, "Prefix": below, "ExpectedBucketOwner": self.names.account}
+        return self.account.pages("s3", "list_object_versions", "Versions", "DeleteMarkers", **wanted)
+
+    def _delete(self, owner: Mapping[str, str], found: list[Mapping[str, Any]]) -> None:
+        objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+        answer = self.account.ask("s3", "delete_objects", **owner, Delete={"Objects": objects, "Quiet": True})
+        for failed in answer.get("Errors", ()):
+            raise CloudError(f"delete_objects {failed['Key']}", failed["Code"], failed.get("Message", ""))
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    more = " and others" if len(names) >= _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
