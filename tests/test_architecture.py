@@ -42,7 +42,7 @@ ENVIRONMENT_READERS = {
     "graphlambda/local/guest/": "sets, and reads, what Lambda sets: it runs inside an execution environment",
 }
 
-PRINTERS = ("graphlambda/cli.py", "graphlambda/cli/", "graphlambda/__main__.py")
+PRINTERS = ("graphlambda/cli/", "graphlambda/__main__.py")
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:
