@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
 from graphlambda.scheduler.backups import Backups
-from graphlambda.scheduler.batching import Measured, batch_size
+from graphlambda.scheduler.choosing import Choosing
+from graphlambda.scheduler.gate import Came, Gate
 from graphlambda.scheduler.journal import unsent
 from graphlambda.scheduler.keeper import BACKLOG_BYTES
 from graphlambda.scheduler.mending import Mending
 from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
-from graphlambda.scheduler.pace import RECENT, Durations, Window
-from graphlambda.scheduler.policy import NOT_ACCEPTED, RULES, Ran, backoff_s, error_after
+from graphlambda.scheduler.pace import Window
+from graphlambda.scheduler.policy import NEVER_BEGUN, NOT_ACCEPTED, RULES, Ran, backoff_s, error_after
 from graphlambda.scheduler.pressure import Pressure
 from graphlambda.scheduler.tools import Batch, units_of
 
@@ -56,13 +57,22 @@ class Execution:
         self._state = state
         self._requests = requests
         self._units = units_of(tools.program, functions, self._limits.idempotent)
-        self._overhead = Durations()
         self._window = Window(self._limits.concurrency)
         place, values = tools.place, tools.values
         self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
         self._backups = Backups(self._units)
-        self._looking = False
+        self._gate = Gate(self._limits.rates, self._limits.concurrency)
+        self._looking = self._holding = False
         self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest, past)
+        self._choosing = Choosing(
+            self._limits,
+            state,
+            self._units,
+            self._mending.singles,
+            pressure=self._pressure,
+            window=self._window,
+            gate=self._gate,
+        )
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
         self._in_flight = 0
@@ -88,7 +98,7 @@ class Execution:
         flight then is dropped.
         """
         self._over = asyncio.get_running_loop().create_future()
-        self._resting = self._looking = False
+        self._resting = self._looking = self._holding = False
         try:
             self._go_on()
             await self._over
@@ -117,11 +127,10 @@ class Execution:
         self._looking = False
         if self._has_room() and not self._mending.singles and self._state.next_table() is None:
             room = self._window.size - self._in_flight
-            for late in self._backups.stragglers(clock.monotonic(), in_flight=self._in_flight, room=room):
+            now_s = clock.monotonic()
+            for late in self._backups.stragglers(now_s, in_flight=self._in_flight, room=room):
                 self._tools.teller.retried(late.tasks, "straggler")
-                self._in_flight += 1
-                promised_bytes = self._pressure.promise(late.table, len(late.tasks))
-                self._begin(self._lane(Batch(late.table, list(late.tasks), promised_bytes, is_backup=True)))
+                self._begin(self._lane(self._batch(late.table, list(late.tasks), now_s, is_backup=True)))
 
     async def _lane(self, batch: Batch | None) -> None:
         """Invoke for some tasks, then for others, as long as there are any."""
@@ -141,59 +150,28 @@ class Execution:
         """Return the next invocation's tasks, which count as in flight; None where none may be sent."""
         if not self._has_room():
             return None
-        table, tasks = self._next()
-        if not tasks:
+        now_s = self._tools.clock.monotonic()
+        chosen = self._choosing.next(now_s, in_flight=self._in_flight)
+        if not chosen.tasks:
+            if chosen.wait_s and not self._holding:
+                self._holding = True
+                self._begin(self._hold(chosen.wait_s))
             return None
+        if chosen.is_overfull:
+            self._tools.teller.overfull(self._tools.place.ledger.stored_bytes)
+        return self._batch(chosen.table, list(chosen.tasks), now_s)
+
+    def _batch(self, table: int, tasks: list[int], now_s: float, *, is_backup: bool = False) -> Batch:
+        """Return tasks as an invocation, which counts as in flight."""
         self._in_flight += 1
-        return Batch(table, tasks, self._pressure.promise(table, len(tasks)))
+        promised_bytes = self._pressure.promise(table, len(tasks))
+        entry = self._gate.enter(self._units[table].function, now_s)
+        return Batch(table, tasks, promised_bytes, entry, is_backup)
 
-    def _next(self) -> tuple[int, list[int]]:
-        """Return the tasks of the next invocation and their table; none where none is ready."""
-        state = self._state
-        while self._mending.singles:
-            task = self._mending.singles.popleft()
-            if state.is_runnable(task):
-                return self._home(task), state.follow([task], 0)
-            state.give_back(task)  # one of its inputs was lost meanwhile
-        table = state.next_table()
-        if table is None:
-            return 0, []
-        size = batch_size(
-            self._measured(table),
-            ready=state.ready(table),
-            concurrency=self._window.size,
-            limits=self._limits,
-        )
-        count, room = self._pressure.fitting(table, size.tasks), size.room
-        if count < size.tasks:
-            table, count = self._squeezed(table, count)
-            room = count
-        tasks = state.take(table, count)
-        if tasks and state.is_part(tasks[0]):
-            tasks = self._neighbours(tasks)
-        return (self._home(tasks[0]), state.follow(tasks, room - len(tasks))) if tasks else (0, [])
-
-    def _squeezed(self, table: int, count: int) -> tuple[int, int]:
-        """Return of which table how many tasks may be sent, where not all may that are ready."""
-        relieving = self._pressure.relieving() if count == 0 else None
-        if count or (relieving is not None and self._pressure.has_room(relieving)):
-            return (table, count) if relieving is None else (relieving, 1)
-        if self._in_flight:
-            return table, 0
-        self._tools.teller.overfull(self._tools.place.ledger.stored_bytes)
-        return table if relieving is None else relieving, 1
-
-    def _home(self, task: int) -> int:
-        """Return the table whose function runs a task: its own, but for a projection."""
-        return self._state.table(self._state.projections.home(task))
-
-    def _neighbours(self, tasks: list[int]) -> list[int]:
-        """Return those projections that run in the first one's function, and give the others back."""
-        home = self._home(tasks[0])
-        for task in tasks:
-            if self._home(task) != home:
-                self._state.give_back(task)
-        return [task for task in tasks if self._home(task) == home]
+    async def _hold(self, seconds: float) -> None:
+        """Go on when the account lets something begin again."""
+        await self._tools.clock.sleep(seconds)
+        self._holding = False
 
     async def _invocation(self, batch: Batch) -> None:
         """Send some tasks and settle what comes back."""
@@ -205,13 +183,14 @@ class Execution:
         function, once = self._units[table].function, self._units[table].idempotent is False
         if once:
             await self._tools.keeper.mark(request.tasks, sent=True)
-        clock, answered = self._tools.clock, False
+        clock, answered, came = self._tools.clock, False, Came.UNKNOWN
         number = self._backups.sent(table, request.tasks, clock.monotonic(), is_backup=batch.is_backup)
         try:
             outcome = await self._sent(table, function, request)
-            answered = isinstance(outcome, Answered)
+            answered, came = isinstance(outcome, Answered), _came(outcome)
         finally:  # a late attempt that is dropped at the end must not stand for one in flight: a loss may follow
             self._backups.returned(number, clock.monotonic(), answered=answered)
+            self._gate.leave(batch.entry, came)
         if request.stored:
             self._tools.values.discard(request.stored)
         if isinstance(outcome, Answered):
@@ -244,7 +223,7 @@ class Execution:
             self._refused_since_s, self._refusals = None, 0
         if isinstance(outcome, Failed):
             return replace(outcome, after_s=seconds)
-        self._measure(table, outcome, seconds, reply_bytes)
+        self._choosing.learn(table, outcome, seconds, reply_bytes)
         self._pressure.learn(table, outcome, self._state.together(outcome.tasks))
         return outcome
 
@@ -253,27 +232,6 @@ class Execution:
         timeout_s = self._limits.invoke_timeout_s
         async with asyncio.timeout(timeout_s * FORGOTTEN):
             return await self._tools.invoker.invoke(function, payload, timeout_s=timeout_s)
-
-    def _measure(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
-        """Learn from a reply what the operation's tasks and an invocation take."""
-        self._window.grow()
-        together = self._state.together(answered.tasks)
-        own = (
-            self._state.table(answered.tasks[0]) if answered.tasks else table
-        )  # of projections alone: theirs
-        tasks_s = [sum(answered.seconds[rows]) for rows in together[-RECENT:]]
-        self._units[own].durations.add(tasks_s, cold=answered.cold)
-        self._overhead.add((max(0.0, seconds - sum(answered.seconds)),), cold=answered.cold)
-        self._units[own].reply_bytes = reply_bytes / max(1, len(together))
-
-    def _measured(self, table: int) -> Measured:
-        unit = self._units[table]
-        return Measured(
-            task_s=unit.durations.usual_s,
-            late_s=unit.durations.late_s,
-            overhead_s=self._overhead.least_s,
-            reply_bytes=unit.reply_bytes,
-        )
 
     # ---- settling ----------------------------------------------------------------------------------------
 
@@ -397,3 +355,10 @@ class Execution:
         for coroutine in coroutines:
             coroutine.cancel()
         await asyncio.gather(*coroutines, return_exceptions=True)
+
+
+def _came(outcome: Outcome) -> Came:
+    """Return what an invocation met."""
+    if isinstance(outcome, Failed):
+        return Came.NOWHERE if outcome.kind in NEVER_BEGUN else Came.UNKNOWN
+    return Came.COLD if outcome.cold else Came.WARM

@@ -202,6 +202,16 @@ RULES: dict[Kind, Rule] = {
 NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone is Step.WAIT)
 """Kinds of invocations that Lambda did not take; after others, it is not Lambda that keeps a run waiting."""
 
+NEVER_BEGUN = NOT_ACCEPTED | {
+    Kind.UNREACHABLE,
+    Kind.EXPIRED,
+    Kind.REQUEST_TOO_LARGE,
+    Kind.MISSING_FUNCTION,
+    Kind.DENIED,
+    Kind.REFUSED,
+}
+"""Kinds of invocations for which no execution environment was made."""
+
 
 def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:
     """Return what to do with `tasks` tasks, of which the most tried one has been charged `attempts` times.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.clock import Clock
     from graphlambda.scheduler.failures import Locate
+    from graphlambda.scheduler.gate import Entry
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Keeper
     from graphlambda.scheduler.provision import Provisioner
@@ -53,6 +54,9 @@ class Batch(NamedTuple):
     tasks: list[int]
     promised_bytes: int
     """What its values are expected to take in the store."""
+
+    entry: Entry
+    """That it began, for the account's pace."""
 
     is_backup: bool = False
     """Whether the same tasks are in flight already."""
