@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from dask import delayed
@@ -21,7 +22,7 @@ from benchmarks.packing.cases import LARGEST
 from graphlambda import config
 from graphlambda.api.building import artifacts_of
 from graphlambda.deployer import Settings, deploy
-from graphlambda.testing.clouds import ROLE, RecordingCloud
+from graphlambda.testing.clouds import ROLE, RecordingCloud, manifests_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +83,9 @@ def _deployed(name: str, operations: Iterable[Operation], cloud: RecordingCloud)
     print(f"deploying {name}", file=sys.stderr, flush=True)
     artifacts = artifacts_of(list({each.id: each for each in operations}.values()), config.load())
     before = len(cloud.changes)
-    made = deploy(artifacts, _SETTINGS, cloud=cloud, deployment_id="bench")
+    with TemporaryDirectory() as folder:
+        manifests = manifests_in(Path(folder))
+        made = deploy(artifacts, _SETTINGS, cloud=cloud, deployment_id="bench", manifests=manifests)
     new = [each for each in artifacts if made.functions[each.operation] in made.created]
     changes = cloud.changes[before:]
     return Upload(

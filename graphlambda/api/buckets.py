@@ -46,19 +46,24 @@ class Access:
         return replace(self.location, prefix=prefix)
 
 
+def place_at(url: str, config: Config) -> Access:
+    """Return the place at `s3://bucket/prefix`; raises as `bucket_store` does."""
+    return _access(url, config.region, config.role)
+
+
 def bucket_store(url: str, config: Config) -> S3Store:
     """Return the store at `s3://bucket/prefix`.
 
     Raises:
         ConfigError: no credentials are found.
     """
-    access = _access(url, config.region, config.role)
+    access = place_at(url, config)
     return S3Store(access.below(_VALUES), access.keys, ca=access.ca)
 
 
 def bucket_folders(url: str, config: Config) -> S3Folders:
     """Return the folders of runs at `s3://bucket/prefix`; raises as `bucket_store` does."""
-    access = _access(url, config.region, config.role)
+    access = place_at(url, config)
     return S3Folders(access.below(_RUNS).objects(access.keys, ca=access.ca))
 
 

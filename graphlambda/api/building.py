@@ -109,6 +109,8 @@ def functions_of(
             settings,
             cloud=session.cloud,
             deployment_id=config.deployment_id,
+            manifests=session.manifests,
+            shelf=session.shelf,
             on_progress=on_progress,
         )
 

@@ -17,6 +17,7 @@ from graphlambda.api.access import Access, access_of
 from graphlambda.api.account import root_of, settled
 from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.endpoints import Endpoint, always_visible, endpoint_of
+from graphlambda.api.records import manifests_of, shelf_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.config import AWS, Config
 from graphlambda.errors import LocalLambdaError, RefusedError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler import Program
     from graphlambda.deployer.aws import AwsCloud
+    from graphlambda.deployer.manifests import Manifests
+    from graphlambda.deployer.shelf import Shelf
     from graphlambda.local import LocalLambda
     from graphlambda.store.base import Store
 
@@ -62,6 +65,16 @@ class Session:
     def store(self) -> Store:
         """Where values lie."""
         return self.opened.store
+
+    @property
+    def manifests(self) -> Manifests:
+        """What proves that functions are ours."""
+        return manifests_of(self.config, self.root)
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """Where zips lie that no request carries."""
+        return shelf_of(self.config)
 
     def key_of(self, run: str) -> bytes:
         """Return the key that signs a run's frames."""

@@ -1,29 +1,29 @@
-"""Apply a plan, and the whole verb: describe → plan → apply → wait → compare.
+"""Apply a plan, and the whole verb: describe → prove → plan → apply → wait → prove.
 
-In: artifacts, settings, a `Cloud`. Out: a `Deployment`. All decisions are in `specs` and `plan`; nothing here
-knows whose cloud it is.
+In: artifacts, settings, a `Cloud`, the deployment's manifests. Out: a `Deployment`. All decisions are in `specs`, `proofs`
+and `plan`; nothing here knows whose cloud it is.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count, groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graphlambda.deployer.functions import Call, Deployed, Deployment, Made, Ref
-from graphlambda.deployer.plan import READY, disagreements, plan, usable
+from graphlambda.deployer.functions import Call, Deployed, Deployment, Made, Ref, Shelved
+from graphlambda.deployer.manifests import of_function, of_layer
+from graphlambda.deployer.plan import READY, plan, usable
+from graphlambda.deployer.proofs import Proofs, code_sha256
 from graphlambda.deployer.specs import configuration, function_specs, layer_specs
-from graphlambda.deployer.threads import AtOnce, at_once
-from graphlambda.errors import DeployError
+from graphlambda.deployer.threads import LOOKERS, AtOnce, at_once
+from graphlambda.errors import CloudError, DeployError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from graphlambda.deployer.cloud import Cloud
-    from graphlambda.deployer.functions import DeployedFunction, FunctionSpec, LayerSpec, Settings
+    from graphlambda.deployer.functions import FunctionSpec, LayerSpec, Settings
+    from graphlambda.deployer.manifests import Manifests
+    from graphlambda.deployer.shelf import Shelf
     from graphlambda.packager.artifact import Artifact
 
 OnProgress: TypeAlias = Callable[[str, int, int], None]
@@ -40,32 +40,38 @@ def deploy(
     *,
     cloud: Cloud,
     deployment_id: str,
+    manifests: Manifests,
+    shelf: Shelf | None = None,
     on_progress: OnProgress = silent,
     at_once: AtOnce = at_once,
 ) -> Deployment:
     """Make the account hold one active function for each artifact; return which.
 
-    Deploying again makes no call that changes anything. Every function, found or made, is compared with
-    what its name promises before it is returned.
+    Deploying again makes no call that changes anything. Every function, found or made, is proved to be ours before it is
+    returned. Without a shelf, a zip that no request carries is refused.
 
     Raises:
         CloudError: the control plane refused a call.
         DeployTimeoutError: a function did not become active in time.
-        DeployError: a name is taken by a function that is not ours.
+        DeployError: a name is taken by what is not ours; the manifests are out of reach; a zip has no way to the account.
     """
     specs = function_specs(artifacts, settings, deployment_id)
     layers = layer_specs(artifacts, deployment_id)
+    manifests.hold([*(spec.name for spec in specs), *(layer.name for layer in layers)])
+    proofs = Proofs(layers, manifests, cloud, at_once)
     deployed = survey(layers, specs, cloud)
-    made = apply(plan(layers, specs, deployed), cloud, on_progress=on_progress, at_once=at_once)
-    _compare(specs, _wait(specs, deployed, cloud))
+    proofs.check(specs, deployed)
+    maker = Maker(cloud, manifests, shelf, layers, specs)
+    going = apply(plan(layers, specs, deployed), maker.make, on_progress=on_progress, at_once=at_once)
+    created: list[str] = []
+    active = at_once(cloud.wait_active, chain(_pending(deployed), _creating(going, created)), threads=LOOKERS)
+    proofs.check_functions(specs, {function.name: function for function in active})
     return Deployment(
         functions={spec.operation: spec.name for spec in specs},
-        created=tuple(dict.fromkeys(s.name for s in specs if s.name in made and made[s.name].new)),
+        created=tuple(created),
         endpoint=cloud.endpoint,
         settings=settings,
-        artifact_bytes={
-            a.operation: a.zip_bytes + sum(layer.zip_bytes for layer in a.layers) for a in artifacts
-        },
+        artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
     )
 
 
@@ -80,31 +86,91 @@ def survey(layers: Iterable[LayerSpec], functions: Sequence[FunctionSpec], cloud
 
 
 def apply(
-    calls: Iterable[Call], cloud: Cloud, *, on_progress: OnProgress = silent, at_once: AtOnce = at_once
-) -> Mapping[str, Made]:
-    """Make the calls; return what each left behind, by function or layer name.
+    calls: Iterable[Call],
+    make: Callable[[Call], Made],
+    *,
+    on_progress: OnProgress = silent,
+    at_once: AtOnce = at_once,
+) -> Iterator[tuple[Call, Made]]:
+    """Make the calls; yield each with what it left behind, in order.
 
     Neighbours of one method do not depend on each other and go out a few at a time. After a failure no
-    call is begun, and what was made stays: the next deploy finds it.
-
-    Raises:
-        CloudError: the control plane refused a call.
+    call is begun, and what was made stays: the next deploy finds it. Raises what `make` raises.
     """
     calls = tuple(calls)
     made: dict[str, Made] = {}
     done = count(1)
     for _method, wave in groupby(calls, key=attrgetter("method")):
         resolved = [Call(call.method, _resolve(call.params, made)) for call in wave]
-        for call, left in zip(resolved, at_once(cloud.call, resolved), strict=True):
+        for call, left in zip(resolved, at_once(make, resolved), strict=True):
             made[call.subject] = left
             on_progress(call.subject, next(done), len(calls))
-    return made
+            yield call, left
 
 
-def code_sha256(zip_path: Path) -> str:
-    """Return the digest of a zip as Lambda reports it."""
-    with zip_path.open("rb") as file:
-        return base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()
+class Maker:
+    """Makes what was planned: says in a manifest what it is about to make, brings large zips, looks at what was taken."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        manifests: Manifests,
+        shelf: Shelf | None,
+        layers: Iterable[LayerSpec],
+        functions: Iterable[FunctionSpec],
+    ) -> None:
+        self._cloud = cloud
+        self._manifests = manifests
+        self._shelf = shelf
+        self._layers = {layer.name: layer for layer in layers}
+        self._functions = {function.name: function for function in functions}
+
+    def make(self, call: Call) -> Made:
+        """Make one call, whose params hold no `Ref`.
+
+        Raises:
+            CloudError: the control plane refused.
+            DeployError: the manifest or the zip cannot be written; the service took other bytes than were meant.
+        """
+        if call.method == "delete_function":
+            return self._deleted(call)
+        ours = self._vouched(call)
+        made = self._cloud.call(Call(call.method, {**call.params, **self._shelved(call)}))
+        if made.new and made.code_sha256 != ours:
+            raise DeployError(
+                f"{call.method} {call.subject}: Lambda took a zip of CodeSha256 {made.code_sha256} in place of {ours}. "
+                "Nothing of it was run. Delete it, and what lies in the bucket for it; find out who wrote there"
+            )
+        return made
+
+    def _vouched(self, call: Call) -> str:
+        """Say what is about to be made; return the digest of its zip."""
+        if call.method == "publish_layer_version":
+            ours = code_sha256(self._layers[call.subject].zip_path)
+            self._manifests.vouch(call.subject, of_layer(ours))
+            return ours
+        spec = self._functions[call.subject]
+        ours = code_sha256(spec.zip_path)
+        self._manifests.vouch(spec.name, of_function(configuration(spec, ours), call.params["Layers"]))
+        return ours
+
+    def _shelved(self, call: Call) -> dict[str, Any]:
+        """Return the params that say where a zip lies that is too large for a request, once it lies there."""
+        too_large = {name: value for name, value in call.params.items() if isinstance(value, Shelved)}
+        if too_large and self._shelf is None:
+            raise DeployError(
+                f"the zip of {call.subject} is too large for a request, and there is no bucket to lay it into"
+            )
+        return {name: self._shelf.place(value.zip_path) for name, value in too_large.items() if self._shelf}
+
+    def _deleted(self, call: Call) -> Made:
+        """Delete a function that failed; that another deployer has done so is no error."""
+        try:
+            return self._cloud.call(call)
+        except CloudError as error:
+            if error.code == "ResourceNotFoundException":
+                return Made("", new=False)
+            raise
 
 
 def _resolve(value: Any, made: Mapping[str, Made]) -> Any:
@@ -120,26 +186,15 @@ def _resolve(value: Any, made: Mapping[str, Made]) -> Any:
             return value
 
 
-def _wait(specs: Iterable[FunctionSpec], deployed: Deployed, cloud: Cloud) -> dict[str, DeployedFunction]:
-    """Return all functions once they can be invoked; those found active are not asked about again."""
-    awaited = [spec.name for spec in specs if not _ready(deployed.functions.get(spec.name))]
-    looked = cloud.describe(functions=dict.fromkeys(awaited)) if awaited else deployed
-    found = {**deployed.functions, **looked.functions}
-    return found | {name: cloud.wait_active(name) for name in awaited if not _ready(found.get(name))}
+def _creating(going: Iterable[tuple[Call, Made]], created: list[str]) -> Iterator[str]:
+    """Yield each function as soon as it exists, while others are still to be made; note those that we made."""
+    for call, left in going:
+        if call.method == "create_function":
+            created.extend([call.subject] * left.new)
+            yield call.subject
 
 
-def _ready(function: DeployedFunction | None) -> bool:
-    return function is not None and function.state in READY
-
-
-def _compare(specs: Iterable[FunctionSpec], found: Mapping[str, DeployedFunction]) -> None:
-    """Let no function pass that is not what its name promises: names can be guessed and planted."""
-    for spec in specs:
-        wanted = configuration(spec, code_sha256(spec.zip_path))
-        differences = disagreements(wanted, found[spec.name].configuration)
-        if differences:
-            raise DeployError(
-                f"function {spec.name!r} exists and is not the one that this name promises: "
-                f"{'; '.join(differences)}. Find out who made it; then delete it, or choose another "
-                "deployment_id= (GRAPHLAMBDA_DEPLOYMENT_ID)"
-            )
+def _pending(deployed: Deployed) -> list[str]:
+    """Return the functions that were found neither ready nor to be made anew."""
+    found = deployed.functions.items()
+    return [name for name, function in found if function.state not in READY and usable(name, deployed)]

@@ -7,10 +7,11 @@ here. Decides nothing about what should exist.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -28,7 +29,7 @@ from graphlambda.deployer.functions import (
     Made,
 )
 from graphlambda.deployer.plan import FAILED, READY
-from graphlambda.deployer.retry import CALLS_PER_S, UNREACHABLE, TokenBucket, backoff
+from graphlambda.deployer.retry import UNREACHABLE, Paces, backoff, paces_of, remedy
 from graphlambda.deployer.threads import THREADS, AtOnce, at_once
 from graphlambda.errors import CloudError, DeployTimeoutError
 
@@ -38,18 +39,15 @@ READ_TIMEOUT_S = 120
 ACTIVE_TIMEOUT_S = 300.0
 """As long as AWS's own waiter `function_active_v2` waits; functions outside a VPC take seconds."""
 
-POLL_S = (0.01, 1.0)
-"""Shortest and longest wait between two looks: the local Lambda is ready in milliseconds, AWS in seconds."""
-
-UNPACED = frozenset({"get_function"})
-"""Calls with a quota of their own: 100 a second for GetFunction (AWS: Lambda quotas)."""
+POLL_S, NEAR_POLL_S = (0.5, 1.0), (0.01, 1.0)
+"""Shortest and longest wait between two looks: AWS is ready in seconds, the local Lambda in milliseconds."""
 
 
 def aws_cloud(region: str) -> AwsCloud:
-    """Return the account of the user's own credentials chain, paced to what AWS takes."""
+    """Return the account of the user's own credentials chain, paced to what AWS takes of a whole process."""
     core = boto3.session.Session(botocore_session=get_session())
     client = core.client("lambda", region_name=region, config=_config())
-    return AwsCloud(client, endpoint=region, pace=TokenBucket(CALLS_PER_S).take)
+    return AwsCloud(client, endpoint=region, paces=paces_of(client.meta.endpoint_url), poll_s=POLL_S)
 
 
 def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
@@ -59,7 +57,7 @@ def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: s
     client = boto3.session.Session(botocore_session=core).client(
         "lambda", region_name=region, endpoint_url=endpoint, config=_config(proxies={})
     )
-    return AwsCloud(client, endpoint=endpoint, pace=_at_once, session=lambda: core)
+    return AwsCloud(client, endpoint=endpoint, session=lambda: core)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +68,10 @@ class AwsCloud:
     """boto3's client of Lambda. Its methods are called by name, as a plan gives them."""
 
     endpoint: str
-    pace: Callable[[], None]
-    """Returns when the next paced call may go out."""
+    paces: Paces = field(default_factory=Paces)
+    """Nobody's, by default: only AWS counts calls."""
 
+    poll_s: tuple[float, float] = NEAR_POLL_S
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     at_once: AtOnce = at_once
@@ -101,10 +100,31 @@ class AwsCloud:
         code_sha256 = answer.get("CodeSha256") or answer.get("Content", {}).get("CodeSha256", "")
         return Made(arn, new=True, code_sha256=code_sha256)
 
+    def layer_version(self, arn: str) -> DeployedLayer:
+        """Return one version of a layer."""
+        layer, _, number = arn.rpartition(":")
+        return _read_layer(
+            self._send("get_layer_version", {"LayerName": layer, "VersionNumber": int(number)})
+        )
+
+    def names(self, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names of all functions, and of all layers, that begin so; 50 a call of the account's."""
+        functions = (each["FunctionName"] for each in self._all("list_functions", "Functions"))
+        layers = (each["LayerName"] for each in self._all("list_layers", "Layers"))
+        return (
+            [name for name in functions if name.startswith(prefix)],
+            [name for name in layers if name.startswith(prefix)],
+        )
+
+    def versions(self, layer: str) -> list[str]:
+        """Return the ARNs of all versions of a layer, the newest first."""
+        pages = self._all("list_layer_versions", "LayerVersions", {"LayerName": layer})
+        return [version["LayerVersionArn"] for version in _absent_is_empty(pages)]
+
     def wait_active(self, name: str) -> DeployedFunction:
         """Look, first often and then each second, until the function can be invoked."""
         start_s = self.clock()
-        pause_s, longest_s = POLL_S
+        pause_s, longest_s = self.poll_s
         while True:
             function = _read_function(self._send("get_function", {"FunctionName": name}))
             if function.state in READY:
@@ -137,16 +157,21 @@ class AwsCloud:
 
     def _layer(self, name: str) -> DeployedLayer | None:
         """Return the newest version; AWS lists versions from the newest on."""
-        try:
-            versions = self._send("list_layer_versions", {"LayerName": name})["LayerVersions"]
-        except CloudError as error:
-            if error.code == "ResourceNotFoundException":
-                return None
-            raise
-        newest = max((version["Version"] for version in versions), default=None)
-        return newest and _read_layer(
-            self._send("get_layer_version", {"LayerName": name, "VersionNumber": newest})
-        )
+        pages = self._all("list_layer_versions", "LayerVersions", {"LayerName": name})
+        newest = next(_absent_is_empty(pages), None)
+        return self.layer_version(newest["LayerVersionArn"]) if newest else None
+
+    def _all(
+        self, method: str, member: str, params: Mapping[str, Any] = MappingProxyType({})
+    ) -> Iterator[Any]:
+        """Yield the items of a list, page by page."""
+        marker: dict[str, str] = {}
+        while True:
+            page = self._send(method, {**params, **marker})
+            yield from page[member]
+            if not page.get("NextMarker"):
+                return
+            marker = {"Marker": page["NextMarker"]}
 
     def _send(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send one request, repeated as `retry` says; return the answer.
@@ -156,8 +181,7 @@ class AwsCloud:
         """
         attempt = 0
         while True:
-            if method not in UNPACED:
-                self.pace()
+            self.paces.wait(method)
             try:
                 return self._once(method, params)
             except CloudError as error:
@@ -174,7 +198,8 @@ class AwsCloud:
             answer: Mapping[str, Any] = getattr(self.client, method)(**params)
         except ClientError as error:
             details = error.response["Error"]
-            raise CloudError(name, details.get("Code", ""), details.get("Message", "")) from error
+            code = details.get("Code", "")
+            raise CloudError(name, code, details.get("Message", "") + remedy(code)) from error
         except (HTTPClientError, UnreachableError) as error:
             raise CloudError(name, UNREACHABLE, f"{self.endpoint}: {error}") from error
         except BotoCoreError as error:
@@ -194,8 +219,13 @@ def _config(**more: Any) -> Config:
     )
 
 
-def _at_once() -> None:
-    """Let a call through: nobody counts them."""
+def _absent_is_empty(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield items; none where what they belong to is not there."""
+    try:
+        yield from items
+    except CloudError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
 
 
 def _with_bytes(value: Any) -> Any:

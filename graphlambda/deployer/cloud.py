@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphlambda.deployer.functions import Call, Deployed, DeployedFunction, Made
+    from graphlambda.deployer.functions import Call, Deployed, DeployedFunction, DeployedLayer, Made
 
 
 class Cloud(Protocol):
@@ -27,6 +27,19 @@ class Cloud(Protocol):
         Raises:
             CloudError: the control plane refused to say.
         """
+
+    def layer_version(self, arn: str) -> DeployedLayer:
+        """Return one version of a layer.
+
+        Raises:
+            CloudError: there is none, or the control plane refused to say.
+        """
+
+    def names(self, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names of all functions, and of all layers, that begin so. Raises as `describe` does."""
+
+    def versions(self, layer: str) -> list[str]:
+        """Return the ARNs of all versions of a layer; none where there is no such layer. Raises as `describe` does."""
 
     def call(self, call: Call) -> Made:
         """Make one call of a plan; its params hold no `Ref`, and `Path`s stand for the files' bytes.

@@ -116,6 +116,11 @@ class DeployedFunction:
     age_s: float = field(default=0.0, compare=False)
     """Since it was made, by this machine's clock; nothing of ours is changed afterwards."""
 
+    @property
+    def name(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rpartition(":")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class DeployedLayer:

@@ -111,3 +111,8 @@ class Artifact:
 
     aws_refuses: tuple[str, ...] = ()
     """Distributions that load here but would not on AWS, each with the reason."""
+
+    @property
+    def whole_zip_bytes(self) -> int:
+        """Its zip and those of its layers."""
+        return self.zip_bytes + sum(layer.zip_bytes for layer in self.layers)

@@ -6,6 +6,8 @@ reach a network.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphlambda.deployer.apply import apply, code_sha256
+from graphlambda.deployer.apply import apply
 from graphlambda.deployer.functions import (
     Call,
     Configuration,
@@ -25,18 +27,33 @@ from graphlambda.deployer.functions import (
     Made,
     Settings,
 )
+from graphlambda.deployer.manifests import Manifests
 from graphlambda.deployer.plan import plan
+from graphlambda.deployer.proofs import code_sha256
 from graphlambda.deployer.specs import configuration
 from graphlambda.errors import CloudError, DeployTimeoutError
+from graphlambda.store.folders import DiskFolders
 from graphlambda.testing.artifacts import TARGET, write_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from graphlambda.deployer.cloud import Cloud
 
 ROLE = "arn:aws:iam::123456789012:role/graphlambda"
+
+ROOT = b"the root key of who deploys here"
+"""Of 32 bytes."""
+
+
+def manifests_in(folder: Path, root: bytes = ROOT, deployment: str = "local") -> Manifests:
+    """Return the manifests of a deployment in a folder of its own."""
+    return Manifests(DiskFolders(folder), root, deployment)
+
+
+def _no_object(key: str) -> bytes:
+    raise AssertionError(f"nothing lies in S3, nor under {key}")
 
 
 @dataclass(slots=True)
@@ -50,6 +67,9 @@ class RecordingCloud:
     fate: str = "Active"
     """State that new functions come to."""
 
+    objects: Callable[[str], bytes] = _no_object
+    """Reads what lies in S3 under a key."""
+
     functions: dict[str, DeployedFunction] = field(default_factory=dict)
     layers: dict[str, DeployedLayer] = field(default_factory=dict)
     reads: list[tuple[str, str]] = field(default_factory=list)
@@ -58,6 +78,7 @@ class RecordingCloud:
     changes: list[Call] = field(default_factory=list)
     """Calls that changed something, in the order made."""
 
+    _published: list[DeployedLayer] = field(default_factory=list)
     _looks: dict[str, int] = field(default_factory=dict)
     _versions: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,12 +91,36 @@ class RecordingCloud:
                 layers={name: self.layers[name] for name in layers if self._known_layer(name)},
             )
 
+    def layer_version(self, arn: str) -> DeployedLayer:
+        """Return one version of a layer."""
+        with self._lock:
+            self.reads.append(("layer_version", arn))
+            for layer in self._published:
+                if layer.arn == arn:
+                    return layer
+        raise CloudError(f"get_layer_version {arn}", "ResourceNotFoundException", "not found")
+
+    def names(self, prefix: str) -> tuple[list[str], list[str]]:
+        """Return the names of functions and layers that begin so."""
+        with self._lock:
+            functions, layers = sorted(self.functions), sorted(self.layers)
+        return (
+            [name for name in functions if name.startswith(prefix)],
+            [name for name in layers if name.startswith(prefix)],
+        )
+
+    def versions(self, layer: str) -> list[str]:
+        """Return the ARNs of all versions of a layer, the newest first."""
+        with self._lock:
+            return [each.arn for each in reversed(self._published) if each.arn.split(":")[-2] == layer]
+
     def call(self, call: Call) -> Made:
         """Make one call of a plan."""
         actions = {
             "publish_layer_version": self._publish,
             "create_function": self._create,
             "delete_function": self._delete,
+            "delete_layer_version": self._unpublish,
         }
         with self._lock:
             made = actions[call.method](call)
@@ -115,18 +160,33 @@ class RecordingCloud:
     def _publish(self, call: Call) -> Made:
         self._versions += 1
         arn = f"arn:aws:lambda:us-east-1:123456789012:layer:{call.subject}:{self._versions}"
-        taken = code_sha256(call.params["Content"]["ZipFile"])
+        taken = self._taken(call.params["Content"])
         self.layers[call.subject] = DeployedLayer(arn, call.params["Description"], taken)
+        self._published.append(self.layers[call.subject])
         return Made(arn, new=True, code_sha256=taken)
+
+    def _taken(self, code: Mapping[str, Any]) -> str:
+        """Return the digest of a zip, wherever it comes from."""
+        if "S3Key" not in code:
+            return code_sha256(code["ZipFile"])
+        content = self.objects(code["S3Key"])
+        return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+    def _unpublish(self, call: Call) -> Made:
+        gone = f":{call.subject}:{call.params['VersionNumber']}"
+        self._published = [layer for layer in self._published if not layer.arn.endswith(gone)]
+        newest = {layer.arn.split(":")[-2]: layer for layer in self._published}
+        self.layers = {name: newest[name] for name in self.layers if name in newest}
+        return Made("", new=True)
 
     def _create(self, call: Call) -> Made:
         if call.subject in self.functions:
             return Made("", new=False)
-        known = {layer.arn for layer in self.layers.values()}
+        known = {layer.arn for layer in self._published}
         if unknown := set(call.params["Layers"]) - known:
             raise CloudError(f"{call.method} {call.subject}", "InvalidParameterValueException", str(unknown))
         arn = f"arn:aws:lambda:us-east-1:123456789012:function:{call.subject}"
-        reported = _report(call.params)
+        reported = _report(call.params, self._taken(call.params["Code"]))
         self.functions[call.subject] = DeployedFunction(
             arn=arn,
             state="Pending",
@@ -145,10 +205,10 @@ class RecordingCloud:
         return Made("", new=True)
 
 
-def _report(params: Mapping[str, Any]) -> Configuration:
+def _report(params: Mapping[str, Any], taken: str) -> Configuration:
     """Return what Lambda reports of a function that was created with these params."""
     return Configuration(
-        code_sha256=code_sha256(params["Code"]["ZipFile"]),
+        code_sha256=taken,
         role=params["Role"],
         runtime=params["Runtime"],
         handler=params["Handler"],
@@ -253,8 +313,8 @@ class CloudTests(ABC):
         """Two deployers of one program may meet."""
         deployed = Deployed(functions={}, layers={})
         calls = plan([layer], [function], deployed)
-        made = [apply(calls, cloud)[function.name].new for _deployer in range(2)]
-        assert made == [True, False]
+        made = [left.new for _deployer in range(2) for _, left in apply(calls, cloud.call)]
+        assert made == [True, True, True, False]
 
     def test_a_deleted_function_is_gone(self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec) -> None:
         """Its name is free again."""
@@ -296,4 +356,4 @@ class CloudTests(ABC):
     @staticmethod
     def _apply(cloud: Cloud, layer: LayerSpec, function: FunctionSpec) -> Mapping[str, Made]:
         deployed = cloud.describe(functions=[function.name], layers=[layer.name])
-        return apply(plan([layer], [function], deployed), cloud)
+        return {call.subject: made for call, made in apply(plan([layer], [function], deployed), cloud.call)}

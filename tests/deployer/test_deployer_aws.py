@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, AwsCloud, aws_cloud, endpoint_cloud
 from graphlambda.deployer.functions import Call, Made
-from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, TokenBucket
+from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, Paces, TokenBucket
 from graphlambda.errors import CloudError, DeployTimeoutError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def report(state: str, reason: str = "") -> dict[str, Any]:
 
 def cloud_of(*script: Any) -> tuple[AwsCloud, ScriptedClient, Time]:
     client, time = ScriptedClient(list(script)), Time()
-    cloud = AwsCloud(client, endpoint="here", pace=lambda: None, clock=time.clock, sleep=time.sleep)
+    cloud = AwsCloud(client, endpoint="here", clock=time.clock, sleep=time.sleep)
     return cloud, client, time
 
 
@@ -209,16 +209,58 @@ def test_an_idle_bucket_saves_nothing_up() -> None:
     assert time.slept_s == [0.25]
 
 
-def test_every_call_but_get_function_is_paced() -> None:
-    paced: list[str] = []
+def test_a_bucket_with_a_burst_saves_that_many_up() -> None:
+    time = Time()
+    bucket = TokenBucket(4.0, burst=3, clock=time.clock, sleep=time.sleep)
+    moments = []
+    for _call in range(5):
+        bucket.take()
+        moments.append(time.now_s)
+    assert moments == [0.0, 0.0, 0.0, 0.25, 0.5]
+
+
+def test_get_function_has_a_pace_of_its_own() -> None:
+    time = Time()
+    paces = Paces(*(TokenBucket(per_s, clock=time.clock, sleep=time.sleep) for per_s in (15.0, 100.0)))
     client = ScriptedClient([report("Active")])
-    cloud = AwsCloud(
-        client, endpoint="here", pace=lambda: paced.append(client.sent[-1][0] if client.sent else "-")
-    )
-    cloud.describe(functions=[NAME])
-    assert paced == []
-    cloud.call(Call("delete_function", {"FunctionName": NAME}))
-    assert len(paced) == 1
+    cloud = AwsCloud(client, endpoint="here", paces=paces)
+    for _look in range(3):
+        cloud.describe(functions=[NAME])
+    assert time.slept_s == pytest.approx([0.01, 0.01])
+    for _call in range(2):
+        cloud.call(Call("delete_function", {"FunctionName": NAME}))
+    assert time.now_s == pytest.approx(0.02 + 1 / 15)
+
+
+def test_all_clouds_of_a_region_share_one_pace_in_a_process_and_local_ones_have_none() -> None:
+    here, again, elsewhere = aws_cloud("us-east-1"), aws_cloud("us-east-1"), aws_cloud("eu-central-1")
+    assert here.paces is again.paces is not elsewhere.paces
+    assert endpoint_cloud("http://127.0.0.1:1", "us-east-1", access_key="a", secret_key="b").paces == Paces()
+
+
+@pytest.mark.parametrize(
+    ("message", "tries"),
+    [
+        (
+            "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
+            1 + ROLE_IS_NEW.attempts,
+        ),
+        ("Lambda was unable to create the network interface: RequestLimitExceeded", 1 + THROTTLED.attempts),
+        ("EC2 says: ThrottlingException", 1 + THROTTLED.attempts),
+        ("The subnet ID does not exist", 1),
+    ],
+)
+def test_what_is_wrapped_as_an_invalid_parameter_is_retried_as_what_it_is(message: str, tries: int) -> None:
+    cloud, client, _ = cloud_of(refusal("InvalidParameterValueException", message))
+    with pytest.raises(CloudError, match="InvalidParameterValueException"):
+        cloud.call(Call("delete_function", {"FunctionName": NAME}))
+    assert len(client.sent) == tries
+
+
+def test_an_account_without_room_for_code_is_told_what_makes_some() -> None:
+    cloud, _, _ = cloud_of(refusal("CodeStorageExceededException", "Code storage limit exceeded."))
+    with pytest.raises(CloudError, match="graphlambda aws sweep"):
+        cloud.call(Call("delete_function", {"FunctionName": NAME}))
 
 
 def test_no_client_retries_by_itself_nor_asks_a_proxy_on_the_way_to_loopback(

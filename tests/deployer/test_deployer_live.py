@@ -13,7 +13,7 @@ from graphlambda.deployer import Deployment, Settings, deploy
 from graphlambda.deployer.aws import AwsCloud, endpoint_cloud
 from graphlambda.local import LocalLambda, LocalSettings, start
 from graphlambda.testing.artifacts import make_artifact, make_layer, write_zip
-from graphlambda.testing.clouds import ROLE
+from graphlambda.testing.clouds import ROLE, manifests_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,10 @@ def artifacts(tmp_path: Path) -> list[Artifact]:
     return [replace(artifact, handler="greet.handler") for artifact in made]
 
 
-def deployed(artifacts: list[Artifact], cloud: AwsCloud) -> Deployment:
-    return deploy(artifacts, SETTINGS, cloud=cloud, deployment_id="local")
+def deployed(artifacts: list[Artifact], cloud: AwsCloud, settings: Settings = SETTINGS) -> Deployment:
+    """Deploy as a client of its own does, beside others of the same deployment."""
+    manifests = manifests_in(artifacts[0].zip_path.parent / "manifests")
+    return deploy(artifacts, settings, cloud=cloud, deployment_id="local", manifests=manifests)
 
 
 def test_every_function_answers_with_its_own_code_on_the_shared_layer(
@@ -99,7 +101,7 @@ def test_other_settings_make_other_functions_beside_the_first(
 ) -> None:
     cloud = cloud_of(local)
     first = deployed(artifacts[:1], cloud)
-    larger = deploy(artifacts[:1], replace(SETTINGS, memory_mb=512), cloud=cloud, deployment_id="local")
+    larger = deployed(artifacts[:1], cloud, replace(SETTINGS, memory_mb=512))
     names = {*first.functions.values(), *larger.functions.values()}
     assert len(names) == 2
     assert set(cloud.describe(functions=names).functions) == names

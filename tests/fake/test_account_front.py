@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from graphlambda.deployer import Settings, deploy
 from graphlambda.deployer.aws import AwsCloud
-from graphlambda.deployer.retry import CALLS_PER_S, TokenBucket
+from graphlambda.deployer.retry import CALLS_PER_S, Paces, TokenBucket
 from graphlambda.local import LocalSettings
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import Credentials, HttpInvoker
@@ -24,7 +24,7 @@ from graphlambda.testing.account.conditions import Conditions, Mishap, Spread
 from graphlambda.testing.account.quotas import Limits, Reason
 from graphlambda.testing.account.rehearsal import Rehearsal, rehearsal
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
-from graphlambda.testing.clouds import CloudTests
+from graphlambda.testing.clouds import CloudTests, manifests_in
 from tests.fake.conftest import ROLE
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TestAwsCloudBeforeTheLocalLambda(CloudTests):
     @pytest.fixture
     def cloud(self, account: Rehearsal) -> Iterator[AwsCloud]:
         client = client_of(account)
-        yield AwsCloud(client, endpoint=account.url, pace=TokenBucket(CALLS_PER_S * 3).take)
+        yield AwsCloud(client, endpoint=account.url, paces=Paces(TokenBucket(CALLS_PER_S * 3)))
         for function in client.list_functions()["Functions"]:
             client.delete_function(FunctionName=function["FunctionName"])
         for layer in client.list_layers()["Layers"]:
@@ -181,10 +181,11 @@ def test_forty_operations_deploy_through_real_connections_without_one_throttle(
 ) -> None:
     layer = make_layer(tmp_path, "shared")
     artifacts = [make_artifact(tmp_path, f"operation{number}", (layer,)) for number in range(40)]
-    cloud = AwsCloud(client_of(account), endpoint=account.url, pace=TokenBucket(45).take)
+    cloud = AwsCloud(client_of(account), endpoint=account.url, paces=Paces(TokenBucket(45)))
     throttles = account.ledger.throttles.copy()
     settings = Settings(memory_mb=256, timeout_s=10, ephemeral_mb=512, role=ROLE)
-    made = deploy(artifacts, settings, cloud=cloud, deployment_id="forty")
+    manifests = manifests_in(tmp_path / "manifests", deployment="forty")
+    made = deploy(artifacts, settings, cloud=cloud, deployment_id="forty", manifests=manifests)
     assert (len(made.created), account.ledger.throttles) == (40, throttles)
 
 

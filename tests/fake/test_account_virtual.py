@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphlambda.deployer import Deployment, Settings, deploy
-from graphlambda.deployer.aws import AwsCloud
-from graphlambda.deployer.retry import CALLS_PER_S, TokenBucket
+from graphlambda.deployer.aws import POLL_S, AwsCloud
+from graphlambda.deployer.retry import CALLS_PER_S, LOOKS_PER_S, Paces, TokenBucket
 from graphlambda.scheduler import Limits as RunLimits
 from graphlambda.scheduler.invoke import Reply
 from graphlambda.testing.account.conditions import AT_ONCE, ROUGH, TYPICAL, Conditions, Dice, Mishap, Spread
@@ -22,7 +22,7 @@ from graphlambda.testing.account.quotas import Limits, Reason
 from graphlambda.testing.account.turns import Turns
 from graphlambda.testing.account.virtual import AccountInvoker
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
-from graphlambda.testing.clouds import CloudTests
+from graphlambda.testing.clouds import CloudTests, manifests_in
 from graphlambda.testing.invokers import reply
 from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.fake.conftest import ROLE, account_of
@@ -43,7 +43,13 @@ def cloud_of(account: Account, connected: Callable[[Account], Any], turns: Turns
     return AwsCloud(
         connected(account),
         endpoint="virtual",
-        pace=TokenBucket(CALLS_PER_S, turns.clock, turns.sleep).take,
+        paces=Paces(
+            *(
+                TokenBucket(per_s, clock=turns.clock, sleep=turns.sleep)
+                for per_s in (CALLS_PER_S, LOOKS_PER_S)
+            )
+        ),
+        poll_s=POLL_S,
         clock=turns.clock,
         sleep=turns.sleep,
         at_once=turns.at_once,
@@ -56,7 +62,10 @@ def artifacts_of(folder: Path, count: int) -> list[Artifact]:
 
 
 def deployed(artifacts: list[Artifact], cloud: AwsCloud, turns: Turns) -> Deployment:
-    return deploy(artifacts, SETTINGS, cloud=cloud, deployment_id="test", at_once=turns.at_once)
+    manifests = manifests_in(artifacts[0].zip_path.parent / "manifests", deployment="test")
+    return deploy(
+        artifacts, SETTINGS, cloud=cloud, deployment_id="test", manifests=manifests, at_once=turns.at_once
+    )
 
 
 class TestAwsCloudInVirtualTime(CloudTests):

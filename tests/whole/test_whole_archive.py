@@ -49,8 +49,14 @@ def artifacts(program: graphlambda.Program) -> tuple[Artifact, ...]:
 
 def deployed(artifacts: Sequence[Artifact]) -> Deployment:
     config = load()
-    cloud = session_of(config).cloud
-    return deploy(artifacts, settings_of(config), cloud=cloud, deployment_id=config.deployment_id)
+    session = session_of(config)
+    return deploy(
+        artifacts,
+        settings_of(config),
+        cloud=session.cloud,
+        deployment_id=config.deployment_id,
+        manifests=session.manifests,
+    )
 
 
 def truncated(layer: Layer, folder: Path) -> Layer:

@@ -1,0 +1,65 @@
+"""Where a deployment's manifests and large zips are: beside its functions.
+
+In: a configuration, the root key. Out: `Manifests`, a `Shelf`. Must not
+read or write any of it, but drop what the local Lambda has long forgotten, too.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from graphlambda.api.account import stack_of
+from graphlambda.config import AWS, tiers
+from graphlambda.deployer.manifests import Manifests
+from graphlambda.deployer.names import ARTIFACTS, MANIFESTS
+from graphlambda.deployer.shelf import BucketShelf, Shelf
+from graphlambda.store.folders import DiskFolders
+from graphlambda.store.s3_folders import S3Folders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphlambda.api.buckets import Access
+    from graphlambda.config import Config
+    from graphlambda.store.folders import Folders
+
+_FORGOTTEN_S = 30 * 86_400.0
+"""A manifest on disk stays so long: without it, a function is proved by its bytes, and gets another."""
+
+
+def manifests_of(config: Config, root: bytes) -> Manifests:
+    """Return the manifests of a configuration's deployment; in one process the same ones."""
+    return _manifests(config.state_dir, config.deployment_id, root, _place(config))
+
+
+def shelf_of(config: Config) -> Shelf | None:
+    """Return where large zips lie; None where the deployment has no bucket."""
+    place = _place(config)
+    if place is None:
+        return None
+    return BucketShelf(place.location.bucket, place.below(ARTIFACTS).objects(place.keys, ca=place.ca))
+
+
+def _place(config: Config) -> Access | None:
+    """Return the deployment's own part of a bucket: its stack's, else the store's."""
+    if config.endpoint != AWS:
+        return None
+    from graphlambda.api.buckets import place_at  # noqa: PLC0415  (boto3, for who uses S3)
+
+    stack = stack_of(config)
+    url = stack.store if stack else tiers(config.store)[1]
+    return place_at(url, config) if url else None
+
+
+@lru_cache(maxsize=16)
+def _manifests(state_dir: Path, deployment: str, root: bytes, place: Access | None) -> Manifests:
+    return Manifests(_folders(state_dir, deployment, place), root, deployment)
+
+
+def _folders(state_dir: Path, deployment: str, place: Access | None) -> Folders:
+    if place is None:
+        on_disk = DiskFolders(state_dir / "manifests" / deployment)
+        on_disk.sweep(_FORGOTTEN_S)
+        return on_disk
+    return S3Folders(place.below(MANIFESTS).objects(place.keys, ca=place.ca))
