@@ -15,7 +15,7 @@ A record::
                   SHARED:    task, bytes of its frame; its content's number (32 bytes) and the namespace's run
                   UNSENT:    task, whose parts are committed instead of its value
                   LOST:      the values that were lost at once, 8 bytes each
-                  CHARGED:   task; attempts charged << 32 | times raised
+                  CHARGED:   task, how often it failed in one way; that way
                   REPLACED:  operation id and function's name
                   STARTED:   task that may not run twice; 1 before it is sent, 0 when it is known that it did not run
 """
@@ -98,9 +98,9 @@ def lost_in(record: Record) -> list[int]:
     return list(struct.unpack(f"<{len(record.body) // 8}Q", record.body))
 
 
-def charged(task: int, charges: int, raised: int) -> Record:
-    """Return how often a task was tried in vain, so that its bounds hold over several clients."""
-    return Record(Kind.CHARGED, task, charges << 32 | raised)
+def charged(task: int, way: str, times: int) -> Record:
+    """Return how often a task failed in one way, so that its bounds hold over several clients."""
+    return Record(Kind.CHARGED, task, times, way.encode())
 
 
 def started(task: int, *, sent: bool) -> Record:

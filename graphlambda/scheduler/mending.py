@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
 
+RAISED = "raised"
+"""The way in which tasks fail by themselves; the others are `Kind`s."""
+
 VALUE = value_name(0)[:-1]
 """What the names of values begin with."""
 
@@ -65,15 +68,14 @@ class Mending:
         self._units = units
         self._begin = begin
         self._rest = rest
-        self._charged: Counter[int] = Counter(past.charged)
-        self._raised: Counter[int] = Counter(past.raised)
-        self._refused: Counter[int] = Counter()
+        self._charged: Counter[tuple[str, int]] = Counter(past.charged)
+        self._in_vain: Counter[int] = Counter()
+        for (_, task), times in past.charged.items():
+            self._in_vain[task] += times
 
     def attempt(self, tasks: Iterable[int]) -> int:
         """Return the number of the attempt that comes next for the most tried of some tasks."""
-        if not self._charged and not self._raised:
-            return 1
-        return 1 + max(self._charged[task] + self._raised[task] for task in tasks)
+        return 1 + max(self._in_vain[task] for task in tasks) if self._in_vain else 1
 
     async def mend(self, table: int, function: str, tasks: tuple[int, ...], failed: Failed) -> None:
         """Do what policy says about an invocation that brought nothing; projections wait for their values again."""
@@ -83,10 +85,8 @@ class Mending:
             for task in parts:
                 self._state.give_back(task)
         kind, idempotent = failed.kind, self._units[table].idempotent
-        tries = self._refused if kind is Kind.EXPIRED else self._charged
-        step = step_after(
-            kind, tasks=len(tasks), attempts=max(tries[task] for task in tasks), idempotent=idempotent
-        )
+        attempts = max(self._charged[kind, task] for task in tasks)
+        step = step_after(kind, tasks=len(tasks), attempts=attempts, idempotent=idempotent)
         if step in {Step.FAIL, Step.UNKNOWN}:
             raise self._error(step, kind, self._named(table, function, tasks), failed.message)
         self._tools.teller.retried(tasks, kind.value)
@@ -98,9 +98,8 @@ class Mending:
                 self._rest(failed)
                 self._give_back(tasks)
             case Step.RETRY:
-                tries.update(tasks)
-                self._note(tasks)
-                self._begin(self._later(tasks, max(tries[task] for task in tasks), held_s))
+                self._charge(kind, tasks)
+                self._begin(self._later(tasks, attempts + 1, held_s))
             case Step.SINGLY if held_s:
                 self._begin(self._later(tasks, 0, held_s))
             case Step.SINGLY:
@@ -127,16 +126,15 @@ class Mending:
         step = step_after_error(
             error["kind"],
             ours=ours,
-            attempts=self._charged[task],
-            raised=self._raised[task],
+            attempts=self._charged[Kind.STORE_FAILED, task],
+            raised=self._charged[RAISED, task],
             retries=self._limits.retries,
             idempotent=self._units[table].idempotent,
         )
         if step is Step.RETRY:
-            counter = self._raised if error["kind"] in {"user", "missing_path"} else self._charged
-            counter[task] += 1
-            self._note((task,))
-            self._begin(self._later((task,), counter[task]))
+            way = RAISED if error["kind"] in {"user", "missing_path"} else Kind.STORE_FAILED
+            self._charge(way, (task,))
+            self._begin(self._later((task,), self._charged[way, task]))
         elif step is Step.REBUILD and await self._replaced(table, function, step, error["module"]):
             self.again((task,))
         elif step is Step.UNKNOWN:
@@ -197,10 +195,16 @@ class Mending:
             what = self._named(table, self._units[table].function, once)
             raise unknown(what=what, message="the run's client died while it ran")
 
-    def _note(self, tasks: Iterable[int]) -> None:
-        """Let the journal know how often some tasks were tried: their bounds hold over several clients."""
+    def _charge(self, way: str, tasks: Iterable[int]) -> None:
+        """Charge some tasks with an attempt that failed in one way: each way has its bound, which holds over several clients.
+
+        But for expired credentials: another client has others.
+        """
         for task in tasks:
-            self._tools.keeper.note(charged(task, self._charged[task], self._raised[task]))
+            self._charged[way, task] += 1
+            self._in_vain[task] += 1
+            if way != Kind.EXPIRED:
+                self._tools.keeper.note(charged(task, way, self._charged[way, task]))
 
     async def _later(self, tasks: Sequence[int], tries: int, at_least_s: float = 0.0) -> None:
         """Let tasks run again, each alone, after a while."""

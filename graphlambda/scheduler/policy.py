@@ -103,7 +103,7 @@ class Rule:
     """For several."""
 
     attempts: int = 1
-    """How often a single task is tried in all, where `alone` is RETRY."""
+    """How often a single task is tried that fails in this way, where `alone` is RETRY."""
 
     error: type[RunError] = InvokeError
     """Raised in the end."""
@@ -214,7 +214,7 @@ NEVER_BEGUN = NOT_ACCEPTED | {
 
 
 def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:
-    """Return what to do with `tasks` tasks, of which the most tried one has been charged `attempts` times.
+    """Return what to do with `tasks` tasks, of which the most tried one failed so `attempts` times.
 
     The attempt that just failed is not among them yet. `idempotent` says whether they may run twice: None, one after
     the other; True, at the same time too.
@@ -239,7 +239,7 @@ def step_after_error(
 ) -> Step:
     """Return what to do with a task that ended with an error of the wire's `kind`.
 
-    It was charged `attempts` times for what is not its fault, and raised `raised` times before. What another run keeps
+    The store failed it `attempts` times, and it raised `raised` times before. What another run keeps
     is not `ours`: that cannot be made again. Whether it may run twice is `idempotent`; a task of which a part ran
     before it failed may not where that is False, but for what the user asked for with `retries`.
     """

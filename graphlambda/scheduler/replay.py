@@ -24,11 +24,8 @@ if TYPE_CHECKING:
 class Past:
     """What a run has learnt, beside what is done."""
 
-    charged: dict[int, int] = field(default_factory=dict)
-    """By task, attempts that were charged to it."""
-
-    raised: dict[int, int] = field(default_factory=dict)
-    """By task, how often it raised."""
+    charged: dict[tuple[str, int], int] = field(default_factory=dict)
+    """By way and task, how often a task failed in that way."""
 
     done: list[int] = field(default_factory=list)
     """Tasks that are committed."""
@@ -53,8 +50,7 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
             case Kind.LOST:
                 _lose(record, state, values)
             case Kind.CHARGED:
-                past.charged[record.subject] = record.number >> 32
-                past.raised[record.subject] = record.number & 0xFFFFFFFF
+                past.charged[record.body.decode(), record.subject] = record.number
             case Kind.STARTED:
                 (past.started.add if record.number else past.started.discard)(record.subject)
             case Kind.REPLACED:

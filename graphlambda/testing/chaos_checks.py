@@ -75,7 +75,7 @@ def check_end(scenario: Scenario, subject: Subject, values: Any, failure: BaseEx
         raise AssertionError(f"a run must not end with {failure!r} under these faults") from failure
 
 
-def check_journal(session: Session, written: set[int], died_s: float) -> None:
+def check_journal(session: Session, written: frozenset[int], died_s: float) -> None:
     """A client that died had written what it had done, but for the last moments; and nothing else."""
     told = session.done()
     assert written <= told.keys(), "the journal tells of what was not done"

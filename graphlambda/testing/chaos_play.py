@@ -19,7 +19,7 @@ from graphlambda.scheduler import Durable, Limits, execute
 from graphlambda.scheduler.events import TasksDone
 from graphlambda.scheduler.keeper import PROGRAM, journal, saved
 from graphlambda.scheduler.order import ranks
-from graphlambda.scheduler.replay import done_in, replay
+from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.state import RunState, TaskState
 from graphlambda.scheduler.values import Place, Values
 from graphlambda.store.claims import LEASE, take
@@ -244,7 +244,7 @@ class _Play:
         session, now_s = self._sessions[-1], self._clock.time()
         folder = self._folders.of(session.run)
         if folder.read(LEASE) is not None:
-            check_journal(session, done_in(journal(folder, KEY)), now_s)
+            check_journal(session, self._known(session.run), now_s)
         elif session.events and (beginning := folder.names()):
             assert now_s - session.events[0].at_s < BEHIND_S, f"a run is only half begun: {beginning}"
 

@@ -68,7 +68,7 @@ def records() -> st.SearchStrategy[Record]:
     return st.one_of(
         st.builds(committed, numbers, st.none() | st.binary(max_size=80), numbers),
         st.lists(numbers, max_size=3).map(lost),
-        st.builds(charged, numbers, st.integers(0, 9), st.integers(0, 9)),
+        st.builds(charged, numbers, st.sampled_from(["raised", "cut off"]), st.integers(0, 9)),
         st.just(replaced("f" * 64, "gl-f")),
         st.builds(started, numbers, sent=st.booleans()),
     )
@@ -188,9 +188,14 @@ def test_a_replayed_journal_leads_to_where_the_run_stood(
 
 def test_what_a_run_has_learnt_is_replayed_too(tmp_path: Path) -> None:
     standing = Standing(SMALL, tmp_path)
-    told = [charged(0, 1, 0), charged(0, 2, 1), replaced("op", "gl-twin")]
+    told = [
+        charged(0, "cut off", 1),
+        charged(0, "cut off", 2),
+        charged(0, "raised", 1),
+        replaced("op", "gl-twin"),
+    ]
     past = replay(told, standing.state, standing.values)
-    assert (past.charged, past.raised, past.functions) == ({0: 2}, {0: 1}, {"op": "gl-twin"})
+    assert (past.charged, past.functions) == ({("cut off", 0): 2, ("raised", 0): 1}, {"op": "gl-twin"})
 
 
 # ---- clients that die --------------------------------------------------------------------------------------------

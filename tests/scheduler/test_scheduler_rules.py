@@ -69,8 +69,8 @@ def story(bench: Bench, fault: Fault, times: int, **limits: Any) -> tuple[list[i
         (KILLED, 9, [1], [], "OutOfMemoryError"),
         (NO_STORE, 7, [1, 2, 3, 4, 5, 6, 7, 8], [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4], "2"),
         (NO_STORE, 9, [1, 2, 3, 4, 5, 6, 7, 8], [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4], "StoreError"),
-        (EXPIRED, 1, [1, 1], [0.1], "2"),
-        (EXPIRED, 9, [1, 1], [0.1], "InvokeError"),
+        (EXPIRED, 1, [1, 2], [0.1], "2"),
+        (EXPIRED, 9, [1, 2], [0.1], "InvokeError"),
         (function_error("FrameError", "the frame of r1/batch is damaged"), 1, [1, 2], [0.1], "2"),
         (
             function_error("FrameError", "the frame of r1/batch is damaged"),
@@ -94,6 +94,12 @@ def test_each_kind_is_tried_so_often_with_such_waits_and_ends_so(
     for told_s, wait_s in zip(told_waits_s, waits_s, strict=True):
         assert wait_s / 2 <= told_s <= wait_s
         assert wait_s != FUNCTION_S or told_s == wait_s
+
+
+def test_each_kind_has_a_bound_of_its_own_whatever_else_befalls_the_task(bench: Bench) -> None:
+    outage: list[Fault] = [CUT, *[REFUSED] * 3, NO_STORE]
+    assert bench.run(ONE, outage * 2, limits=Limits(batch=1)) == [2]
+    assert [event.attempt for event in bench.of(InvocationStarted)] == list(range(1, 12))
 
 
 @pytest.mark.parametrize(
