@@ -245,5 +245,9 @@ class ResumeWarning(UserWarning):
     """A run goes on, but could not be resumed if its client died now."""
 
 
+class CacheWarning(UserWarning):
+    """A deployment's cache is out of reach; values go another way."""
+
+
 class LeftoverWarning(UserWarning):
     """Values of a run that has ended are still in the store, and nobody could delete them."""

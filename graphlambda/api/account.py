@@ -6,15 +6,19 @@ anywhere but in memory.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from graphlambda.account.remedies import DENIED, remedy
+from graphlambda.account.stack import VALKEY_PUBLIC
+from graphlambda.api.caches import keys_at
 from graphlambda.config import AWS
-from graphlambda.errors import CloudError, ConfigError, StackError
+from graphlambda.errors import CacheWarning, CloudError, ConfigError, StackError, StoreError
 from graphlambda.runtime.frame import KEY_BYTES
 from graphlambda.store.keys import root_key
+from graphlambda.store.valkey import spec_of
 
 if TYPE_CHECKING:
     from graphlambda.account import Stack
@@ -33,7 +37,7 @@ def settled(config: Config) -> Config:
         return config
     stack = stack_of(config)
     assert stack is not None, "who leaves something out has a stack"
-    return replace(config, role=config.role or stack.role_arn, store=config.store or stack.store)
+    return replace(config, role=config.role or stack.role_arn, store=config.store or _store_of(stack))
 
 
 def root_of(config: Config) -> bytes:
@@ -67,6 +71,7 @@ def forget() -> None:
     """Look again at the next question: a stack was made or destroyed."""
     _names.cache_clear()
     _looked_up.cache_clear()
+    _store_of.cache_clear()
     _root_of.cache_clear()
 
 
@@ -82,6 +87,28 @@ def _looked_up(names: Names) -> Stack | None:
     from graphlambda.account.aws import account  # noqa: PLC0415  (boto3, for who runs on AWS)
 
     return account(names.region).stack(names)
+
+
+@lru_cache(maxsize=16)
+def _store_of(stack: Stack) -> str:
+    """Return where values lie: in the deployment's bucket, and before it its cache, if both sides reach that.
+
+    A cache in a VPC is reached from there alone, and a client that never sees it could not renew a run's lease in it.
+    """
+    cache = stack.cache
+    if cache is None or cache.kind != VALKEY_PUBLIC:
+        return stack.store
+    hot = f"rediss://{cache.user}@{cache.host}:{cache.port}?iam={cache.name}&region={stack.names.region}"
+    try:
+        spec_of(hot, keys_at(hot))
+    except StoreError as error:
+        warnings.warn(
+            f"the deployment's cache is out of reach from here, so that values go to its bucket alone: {error}",
+            CacheWarning,
+            stacklevel=2,
+        )
+        return stack.store
+    return f"{hot}+{stack.store}"
 
 
 @lru_cache(maxsize=16)

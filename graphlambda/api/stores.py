@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphlambda.api.caches import keys_at
+from graphlambda.api.surroundings import aws_identity
 from graphlambda.config import FILE, VALKEY, Config, tiers
 from graphlambda.errors import StoreError
 from graphlambda.scheduler.memory import free_bytes
@@ -80,7 +82,8 @@ def left_by(config: Config) -> Store | None:
     if hot == FILE:
         warm = FileStore(default_root(config.cache_dir))
     elif hot not in {"", VALKEY}:
-        warm = ValkeyStore(spec_of(hot))
+        keys = keys_at(hot)
+        warm = ValkeyStore(spec_of(hot, keys), keys=keys)
     if not bucket:
         return warm
     from graphlambda.api.buckets import bucket_store  # noqa: PLC0415  (boto3, for who uses S3)
@@ -97,21 +100,24 @@ def _hot(name: str, config: Config) -> Opened:
         )  # a function sees only what is there when it starts
         return Opened(FileStore(root), (root,))
     if name != VALKEY:
-        return _at(name)
+        return _at(name, config)
     server = start(config.cache_dir, free_bytes() // 2)
     atexit.register(server.close)
     store = ValkeyStore(spec_of(server.url))
     return Opened(store, (server.folder,), server)
 
 
-def _at(url: str) -> Opened:
+def _at(url: str, config: Config) -> Opened:
+    keys = keys_at(url)
     try:
-        spec = spec_of(url)
+        spec = spec_of(url, keys)
     except StoreError as error:
         raise StoreError(
             f"{error}. Nothing ran: a run begins, and renews its lease, from here. Where functions alone reach that server, "
             "run the client beside them or through a tunnel, or let values lie in a bucket (store='s3://…')"
         ) from error
+    if keys is not None:
+        return Opened(ValkeyStore(spec, keys=keys), identify=partial(aws_identity, config.region))
     told = named(url, spec)
     if told is None and (guest := invited(spec)) is not None:
         atexit.register(guest.leave)

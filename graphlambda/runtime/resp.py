@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from time import sleep, time
 
 from .frame import allocate, size_of
 from .scatter import pour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from .frame import Buffer
+    from .identity import Keys
 
     Argument: TypeAlias = bytes | Sequence[Buffer]
     """One argument; of several parts where joining them would be a copy."""
@@ -34,6 +36,17 @@ CONNECT_S = 5.0
 WAIT_S = 30.0
 """How long a server may take for the next bytes of a transfer."""
 
+BUSY_TRIES = 6
+"""How often a cache is asked that takes nobody just now: in about three seconds, five at most."""
+
+SHUT_S = 10.0
+"""How long such a cache is left alone then, by a function or client that has somewhere else to go."""
+
+_BUSY = "ERR service is not available"
+"""What ElastiCache says where too many connect at once (AWS, "Authenticating with IAM")."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
 _BUFFER_BYTES = 1 << 14
 _JOINED_BYTES = 1 << 12  # below this, joining is cheaper than another buffer of the system call
 _TIMEVAL = struct.Struct("ll")
@@ -47,34 +60,56 @@ class Refused(Exception):  # noqa: N818  (a reply, seldom raised)
         """Return the first word, such as `OOM` or `MOVED`."""
         return str(self).partition(" ")[0]
 
+    @property
+    def passes(self) -> bool:
+        """Whether the server takes nobody just now, and will in a moment."""
+        return str(self).startswith(_BUSY)
+
 
 class Address:
     """Where a server is and who asks, from a request's `store`."""
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Mapping[str, Any], keys: Callable[[], Keys] | None = None) -> None:
+        """`keys` signs for who asks, where the server asks for a token of IAM; None: this function's own."""
         self.path: str = spec.get("path", "")
         self.host: str = spec.get("host", "")
         self.port: int = spec.get("port", 0)
         self.tls: bool = spec.get("tls", False)
         self.wait_s: float = spec.get("wait_s", WAIT_S)
+        self.session_s = float("inf")
+        """After how long a connection has to say again who it is."""
         self._spec = spec
+        self._keys = keys
+        if "iam" in spec:
+            from .tokens import SESSION_S  # noqa: PLC0415  (for who has such a cache)
+
+            self.session_s = SESSION_S
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
 
     def at(self, host: str, port: int) -> Address:
         """Return the address of another node of its cluster."""
-        return Address({**self._spec, "path": "", "host": host, "port": port})
+        return Address({**self._spec, "path": "", "host": host, "port": port}, self._keys)
 
     def greeting(self) -> list[Command]:
         """Return what a new connection says first."""
         user, password, database = (self._spec.get(each, "") for each in ("user", "password", "database"))
         said: list[Command] = []
+        if "iam" in self._spec:
+            return [(b"AUTH", user.encode(), self._token(user).encode())]  # before anything else
         if password:
             said.append([each.encode() for each in ("AUTH", user, password) if each])
         if database:
             said.append([b"SELECT", str(database).encode()])
         return said
+
+    def _token(self, user: str) -> str:
+        from .identity import function_keys  # noqa: PLC0415  (for who has such a cache)
+        from .tokens import token_of  # noqa: PLC0415
+
+        named, keys = self._spec["iam"], (self._keys or function_keys)()
+        return token_of(named["cache"], user, named["region"], keys, time())
 
     def secured(self, plain: socket.socket) -> socket.socket:
         """Return the socket behind TLS; the server's certificate must name its host."""
@@ -101,10 +136,20 @@ class Connection:
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._at = self._end = 0
-        for reply in self.exchange(address.greeting()):
+        self._address = address
+        self._greet()
+
+    def renew(self) -> None:
+        """Say again who we are, where the server would forget it; raises what making a connection does."""
+        if time() - self._greeted_s > self._address.session_s:
+            self._greet()
+
+    def _greet(self) -> None:
+        for reply in self.exchange(self._address.greeting()):
             if isinstance(reply, Refused):
                 self.close()
                 raise reply
+        self._greeted_s = time()
 
     def exchange(self, commands: Sequence[Command], sinks: Sinks | None = None) -> list[Reply]:
         """Send commands as one pipeline and return their replies.
@@ -175,10 +220,12 @@ class Connection:
 class Server:
     """A server, and the connections to it that are kept for the next command; any thread may use it."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, pause: Callable[[float], None] = sleep) -> None:
         self.address = address
+        self._pause = pause
         self._idle: list[Connection] = []
         self._owner = os.getpid()
+        self._shut_until_s = 0.0
 
     def run(self, *batches: Sequence[Command], sinks: Sinks | None = None) -> list[Reply]:
         """Return the replies to all commands; a batch is carried out after the one before it.
@@ -199,12 +246,26 @@ class Server:
                 raise
             except OSError:
                 self.close()  # the others are as old
-        return self._exchanged(Connection(self.address), commands, sinks)
+        return self._exchanged(self._made(), commands, sinks)
 
     def close(self) -> None:
         """Drop the connections that are kept."""
         while connection := self._kept():
             connection.close()
+
+    def _made(self) -> Connection:
+        """Return a new connection; a cache that takes nobody just now is asked again, and then left alone for a while."""
+        if time() < self._shut_until_s:
+            raise Refused(_BUSY)
+        for tries in range(BUSY_TRIES):
+            try:
+                return Connection(self.address)
+            except Refused as refused:
+                if not refused.passes:
+                    raise
+            self._pause(_jittered_s(tries))
+        self._shut_until_s = time() + SHUT_S
+        raise Refused(_BUSY)
 
     def _kept(self) -> Connection | None:
         if self._owner != os.getpid():  # a fork's connections are its parent's
@@ -218,12 +279,19 @@ class Server:
         self, connection: Connection, commands: Sequence[Command], sinks: Sinks | None
     ) -> list[Reply]:
         try:
+            connection.renew()
             replies = connection.exchange(commands, sinks)
         except BaseException:
             connection.close()
             raise
         self._idle.append(connection)
         return replies
+
+
+def _jittered_s(tries: int) -> float:
+    """Return how long to wait after so many refusals: any part of a time that doubles, so that not all come again at once."""
+    share = int.from_bytes(os.urandom(2), "little") / 0xFFFF  # not `random`, which a fork would repeat
+    return share * min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**tries)
 
 
 def packed(commands: Sequence[Command]) -> list[Buffer]:

@@ -1,6 +1,6 @@
-"""AWS Signature Version 4, for Lambda and S3 requests.
+"""AWS Signature Version 4, for Lambda and S3 requests, and for what a cache takes as a password.
 
-In: a request and credentials. Out: the headers to send it with. Must not read the environment.
+In: a request and credentials. Out: the headers to send it with, or a signed URL. Must not read the environment.
 Source: AWS, "Create a signed AWS API request" (IAM User Guide).
 """
 
@@ -51,14 +51,46 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
         sent["X-Amz-Content-SHA256"] = payload
     names, canonical = _canonical_request(method, url, tuple(sent.items()), service)
     scope = f"{time[:8]}/{region}/{service}/aws4_request"
-    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256((canonical + payload).encode()).hexdigest()}"
-    signature = hmac.digest(
-        _signing_key(secret_key, time[:8], region, service), to_sign.encode(), "sha256"
-    ).hex()
+    signature = _signature(secret_key, time, scope, canonical + payload)
     sent["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     return sent
+
+
+def presigned(
+    url: str,
+    *,
+    access_key: str,
+    secret_key: str,
+    token: str | None,
+    region: str,
+    service: str,
+    now: float,
+    expires_s: int,
+) -> str:
+    """Return a GET's `url` with what authenticates it for so long; the rest is as in `sign`."""
+    time = _written(int(now))
+    scope = f"{time[:8]}/{region}/{service}/aws4_request"
+    more = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"{access_key}/{scope}",
+        "X-Amz-Date": time,
+        "X-Amz-Expires": str(expires_s),
+        "X-Amz-SignedHeaders": "host",
+        **({"X-Amz-Security-Token": token} if token else {}),
+    }
+    signed = "&".join((url, *(f"{name}={quote(value, safe='-_.~')}" for name, value in more.items())))
+    _, canonical = _canonical_request("GET", signed, (), service)
+    signature = _signature(secret_key, time, scope, canonical + sha256(b"").hexdigest())
+    return f"{signed}&X-Amz-Signature={signature}"
+
+
+def _signature(secret_key: str, time: str, scope: str, request: str) -> str:
+    """Return the signature of a canonical request."""
+    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+    day, region, service, _ = scope.split("/")
+    return hmac.digest(_signing_key(secret_key, day, region, service), to_sign.encode(), "sha256").hex()
 
 
 @lru_cache(maxsize=4)

@@ -30,11 +30,12 @@ from .values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from .cluster import Cluster
     from .frame import Buffer
+    from .identity import Keys
     from .resp import Command, Reply, Sinks
 
 RUNS = b"gl:.runs"
@@ -60,7 +61,7 @@ _AT_ONCE = 1000
 _NO_TOKEN = bytes(16)
 _NOTHING = (0, 0, _NO_TOKEN)
 
-_kept: dict[str, Server | Cluster] = {}
+_kept: dict[tuple[str, Callable[[], Keys] | None], Server | Cluster] = {}
 
 
 @atexit.register
@@ -79,11 +80,14 @@ class ValkeyClient:
         self.server = server
 
     @classmethod
-    def of(cls, spec: dict[str, Any]) -> ValkeyClient:
-        """Return the client that a request's `store` describes; its connections are kept by the environment."""
-        known = repr(spec)
+    def of(cls, spec: dict[str, Any], keys: Callable[[], Keys] | None = None) -> ValkeyClient:
+        """Return the client that a request's `store` describes; its connections are kept by the environment.
+
+        `keys` signs at a cache that asks IAM; None: this function's own.
+        """
+        known = repr(spec), keys
         if known not in _kept:
-            _kept[known] = _server_of(spec)
+            _kept[known] = _server_of(spec, keys)
         return cls(_kept[known])
 
     def read(self, run: str, name: str) -> memoryview:
@@ -331,9 +335,10 @@ def _lost(run: str, name: str) -> LostValueError:
     return LostValueError(f"cannot read value {name} of run {run}: it is not there", run, name)
 
 
-def _server_of(spec: dict[str, Any]) -> Server | Cluster:
+def _server_of(spec: dict[str, Any], keys: Callable[[], Keys] | None) -> Server | Cluster:
+    address = Address(spec, keys)
     if not spec.get("cluster"):
-        return Server(Address(spec))
+        return Server(address)
     from .cluster import Cluster  # noqa: PLC0415  (few deployments have one)
 
-    return Cluster(Address(spec))
+    return Cluster(address)

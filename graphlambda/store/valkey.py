@@ -33,8 +33,9 @@ from graphlambda.store.base import ClientStore, translated
 from graphlambda.store.namespaces import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from graphlambda.runtime.identity import Keys
     from graphlambda.runtime.resp import Command, Reply
 
 _TTL = str(TTL_S).encode()
@@ -54,12 +55,17 @@ class ValkeyStore(ClientStore):
         spec: dict[str, Any],
         *,
         told: dict[str, Any] | None = None,
+        keys: Callable[[], Keys] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Use what `spec_of` returned, and tell functions `told` instead if it is given; nothing is sent yet."""
+        """Use what `spec_of` returned, and tell functions `told` instead if it is given; nothing is sent yet.
+
+        `keys` signs for this client at a cache that asks IAM; functions sign with their own.
+        """
         self._told = told or spec
+        self._tells_room = "iam" not in spec
         self._clock = clock
-        self._client = ValkeyClient.of(spec)
+        self._client = ValkeyClient.of(spec, keys)
         self._renewed_s: dict[str, float] = {}
 
     def __repr__(self) -> str:
@@ -92,7 +98,9 @@ class ValkeyStore(ClientStore):
                 self._run([(b"EXPIRE", key, _TTL) for entry in entries for key in keys_of(run, entry)])
 
     def room_bytes(self) -> int | None:
-        """Return what the server, or the nodes together, may still take; None where one has no bound."""
+        """Return what the server, or the nodes together, may still take; None where one has no bound, or is serverless."""
+        if not self._tells_room:
+            return None
         server = self._client.server
         nodes = server.servers() if isinstance(server, Cluster) else [server]
         with at_server(server.address):
@@ -174,19 +182,24 @@ class ValkeyStore(ClientStore):
         return replies
 
 
-def spec_of(url: str) -> dict[str, Any]:
+def spec_of(url: str, keys: Callable[[], Keys] | None = None) -> dict[str, Any]:
     """Return what names a server, as a request says it, after asking the server whether it is a cluster.
 
     `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS (`?ssl_ca_certs=` names a file of
-    certificates to trust), `unix:/path/of/socket`. For `?functions=`, see `guests`.
+    certificates to trust), `unix:/path/of/socket`. For `?functions=`, see `guests`. `rediss://user@host?iam=cache&region=…`
+    is a serverless cache of ElastiCache, at which `keys` signs; whatever its nodes are, it answers as one server.
 
     Raises:
         ConfigError: the URL says something else.
         StoreError: the server is out of reach, or does not know us.
     """
     spec = _parsed(url)
-    server = Server(Address(spec))
+    server = Server(Address(spec, keys))
     with at_server(server.address):
+        if "iam" in spec:
+            server.run([(b"PING",)])
+            server.close()
+            return {**spec, "cluster": False}
         told = _figures(server.run([(b"INFO", b"cluster")])[0])
     server.close()
     return {**spec, "cluster": told.get("cluster_enabled") == "1"}
@@ -201,10 +214,20 @@ def _parsed(url: str) -> dict[str, Any]:
     else:
         raise ConfigError("a store's URL is redis://host:port, rediss://host:port or unix:/path")
     who = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
-    trusted = parse_qs(parts.query).get("ssl_ca_certs")
-    certificates = {"ca": Path(trusted[0]).read_text()} if trusted else {}
+    asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    certificates = {"ca": Path(asked["ssl_ca_certs"]).read_text()} if "ssl_ca_certs" in asked else {}
     database = parts.path.strip("/") if "host" in place else ""
-    return {"kind": "valkey", **place, **who, **certificates, "database": database}
+    iam = {"iam": _iam(asked, place, who)} if "iam" in asked else {}
+    return {"kind": "valkey", **place, **who, **certificates, **iam, "database": database}
+
+
+def _iam(asked: Mapping[str, str], place: Mapping[str, Any], who: Mapping[str, str]) -> dict[str, str]:
+    """Return what a token is made for. A password would be sent in its place, a token without TLS to anybody."""
+    if not (place.get("tls") and who["user"] and not who["password"] and asked.get("region")):
+        raise ConfigError(
+            "a cache that asks IAM is rediss://user@host:port?iam=name-of-the-cache&region=its-region"
+        )
+    return {"cache": asked["iam"], "region": asked["region"]}
 
 
 def _figures(told: Reply) -> dict[str, str]:

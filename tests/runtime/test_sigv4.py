@@ -5,16 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.hooks import HierarchicalEmitter
+from botocore.model import ServiceId
+from botocore.signers import RequestSigner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphlambda.runtime.identity import Keys
 from graphlambda.runtime.sigv4 import UNSIGNED, sign
+from graphlambda.runtime.tokens import token_of
 
 ACCESS, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = dt.datetime(2026, 11, 20, 23, 59, 1, tzinfo=dt.UTC)
@@ -126,3 +132,20 @@ def test_the_given_headers_are_left_alone() -> None:
     )
     assert headers == {"Host": "localhost:9000"}
     assert (signed["Host"], signed["X-Amz-Date"]) == ("localhost:9000", "20261120T235901Z")
+
+
+@given(st.text("abcXYZ0189-", min_size=1, max_size=40), st.sampled_from([None, "t/+=ö ~"]))
+def test_a_caches_token_is_what_botocore_presigns(cache: str, token: str | None) -> None:
+    credentials = Credentials(ACCESS, SECRET, token)
+    emitter = HierarchicalEmitter()  # the signer holds it weakly
+    signer = RequestSigner(ServiceId("elasticache"), "eu-west-1", "elasticache", "v4", credentials, emitter)
+    url = f"https://{cache.lower()}/?Action=connect&User=default&ResourceType=ServerlessCache"
+    request = {"method": "GET", "url": url, "body": {}, "headers": {}, "context": {}}
+    theirs = signer.generate_presigned_url(
+        request, operation_name="connect", expires_in=900, region_name="eu-west-1"
+    )
+    moment = parse_qs(urlsplit(theirs).query)["X-Amz-Date"][0]
+    at = dt.datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    keys = Keys(ACCESS, SECRET, token)
+    ours = token_of(cache, "default", "eu-west-1", keys, at.timestamp())
+    assert f"https://{ours}" == theirs

@@ -16,14 +16,19 @@ from dask import delayed
 import graphlambda
 from graphlambda import config
 from graphlambda.api import account
+from graphlambda.api.account import settled
 from graphlambda.api.session import session_of
-from graphlambda.errors import ConfigError, ProgramFileError, RefusedError, StackError
+from graphlambda.errors import CacheWarning, ConfigError, ProgramFileError, RefusedError, StackError
 from graphlambda.local import LocalSettings, start
+from graphlambda.runtime.identity import Keys
+from graphlambda.testing.caches import cache_front
+from graphlambda.testing.servers import valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphlambda.local import LocalLambda
+    from graphlambda.testing.caches import CacheFront
     from graphlambda.testing.s3_servers import S3Server
 
 REGION = "eu-central-1"
@@ -60,11 +65,18 @@ def aws(moto: S3Server, local: LocalLambda, monkeypatch: pytest.MonkeyPatch) -> 
     account.forget()
 
 
-def init(deployment: str, key: bytes) -> str:
+def init(deployment: str, key: bytes, **more: str) -> str:
     """Make a deployment's stack as `graphlambda aws init` does, as far as a session reads it; return its bucket."""
     bucket = f"graphlambda-{deployment}-{ACCOUNT}-{REGION}"
     prefix = f"graphlambda/{deployment}"
-    told = {"Deployment": deployment, "Bucket": bucket, "Prefix": prefix, "RoleArn": ROLE, "LogGroup": "/l"}
+    told = {
+        "Deployment": deployment,
+        "Bucket": bucket,
+        "Prefix": prefix,
+        "RoleArn": ROLE,
+        "LogGroup": "/l",
+        **more,
+    }
     template = {
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}}},
         "Outputs": {name: {"Value": value} for name, value in told.items()},
@@ -156,3 +168,40 @@ def test_what_others_need_is_never_planned_for(aws: str) -> None:
     assert planned == [8, 2, 8, 3]
     with pytest.raises(ConfigError, match=r"reserve=8: the account in eu-central-1 runs 8 invocations"):
         graphlambda.compute(array(), reserve=8)
+
+
+def cached(port: int) -> dict[str, str]:
+    """Return what a stack with a cache says more."""
+    place = {"CacheHost": "localhost", "CachePort": str(port), "CacheUser": "default"}
+    return {"CacheKind": "valkey-public", "CacheName": "graphlambda-test", **place}
+
+
+@pytest.fixture
+def front(local: LocalLambda, tmp_path: Path) -> Iterator[CacheFront]:
+    """Run a serverless cache that takes the user and the functions, both of whom have the local Lambda's keys here."""
+    keys = Keys(local.credentials.access_key, local.credentials.secret_key)
+    with valkey(tmp_path / "behind") as url, cache_front(tmp_path / "front", url, keys) as front:
+        yield front
+
+
+def test_a_cache_that_asks_iam_takes_client_and_functions_each_with_their_own_keys(
+    aws: str, front: CacheFront
+) -> None:
+    bucket = init(aws, secrets.token_bytes(32))
+    store = f"{front.url}+s3://{bucket}/graphlambda/{aws}"
+    assert graphlambda.compute(array(), inline_bytes=0, store=store)[0] == 1560
+    assert front.sessions >= 2
+    assert front.refused == []
+
+
+def test_the_stacks_cache_stands_before_its_bucket_where_it_is_reached_and_a_warning_says_where_not(
+    aws: str, front: CacheFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = init(aws, secrets.token_bytes(32), **cached(front.port))
+    in_bucket = f"s3://{bucket}/graphlambda/{aws}"
+    with pytest.warns(CacheWarning, match=rf"localhost:{front.port} failed: .*CERTIFICATE_VERIFY_FAILED"):
+        assert settled(config.load()).store == in_bucket
+    monkeypatch.setenv("SSL_CERT_FILE", str(front.certificate))
+    account.forget()
+    hot = f"rediss://default@localhost:{front.port}?iam=graphlambda-test&region={REGION}"
+    assert settled(config.load()).store == f"{hot}+{in_bucket}"
