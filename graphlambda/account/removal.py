@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.account.stack import ABSENT
-from graphlambda.account.stacks import Patience, chosen, delete
+from graphlambda.account.stacks import Patience, delete
 from graphlambda.account.standing import survey, uploads
 from graphlambda.deployer.names import TAG
 from graphlambda.errors import CloudError, StackError
@@ -49,21 +49,15 @@ class Removal:
 
         Raises:
             CloudError: AWS refuses to say.
-            StackError: a run goes on, the stack is not ours, or its bucket holds what is not.
+            StackError: a run goes on, the stack is being changed, or its bucket holds what is not ours.
         """
         if standing.living:
             raise StackError(
                 f"a client goes on with {_some(standing.living)}: `graphlambda cancel` ends a run, wherever its client is"
             )
-        if standing.state == ABSENT:
-            return
         if standing.state.endswith("_IN_PROGRESS"):
             raise StackError(
                 f"the stack {self.names.stack} is {standing.state}: try again once that has ended"
-            )
-        if chosen(self.account, self.names) is None:
-            raise StackError(
-                f"the stack {self.names.stack} does not say that it is of this deployment: whoever made it must delete it"
             )
         if strangers := [*islice(self._strangers(standing), _SHOWN)]:
             raise StackError(
@@ -71,7 +65,7 @@ class Removal:
             )
 
     def remove(self, standing: Standing) -> Standing:
-        """Remove all of it; return what stands then.
+        """Remove all of it but a stack that does not say that it is ours; return what stands then.
 
         Raises:
             CloudError: AWS refuses.
@@ -86,7 +80,8 @@ class Removal:
             self._remove_layer(name)
         if standing.bucket:
             self._empty(standing.bucket)
-        delete(self.account, self.names, self.patience)
+        if standing.is_ours:
+            delete(self.account, self.names, self.patience)
         self._remove_bucket()
         return survey(self.account, self.names)
 
@@ -123,8 +118,8 @@ class Removal:
 
     def _strangers(self, standing: Standing) -> Iterator[str]:
         """Yield what a bucket holds outside our prefix that goes with the stack."""
-        is_made = any(each.type == "AWS::S3::Bucket" for each in standing.resources)
-        if is_made and standing.bucket:
+        made = {each.name for each in standing.resources if each.type == "AWS::S3::Bucket"}
+        if standing.is_ours and standing.bucket in made:
             for each in self._versions(standing.bucket, ""):
                 if not each["Key"].startswith(f"{self.names.prefix}/"):
                     yield each["Key"]

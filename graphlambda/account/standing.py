@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.account.remedies import DENIED
 from graphlambda.account.stack import ABSENT, NONE, READY, Stack, read
+from graphlambda.account.stacks import chosen
 from graphlambda.deployer.names import RUNS, owned
 from graphlambda.errors import CloudError
 from graphlambda.store.claims import CLAIM_S, LEASE
@@ -56,6 +57,9 @@ class Standing:
 
     stack: Stack | None
     """None where the stack is absent or not ready."""
+
+    is_ours: bool
+    """Whether the stack's template says that it is of this deployment."""
 
     resources: tuple[Resource, ...]
     """Of the stack."""
@@ -108,6 +112,7 @@ def survey(account: Account, names: Names) -> Standing:
         names=names,
         state=state,
         stack=stack,
+        is_ours=bool(answer) and chosen(account, names) is not None,
         resources=tuple(_resources(account, names)) if answer else (),
         functions=tuple(_functions(account, names)),
         layers=dict(_layers(account, names)),

@@ -9,18 +9,19 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from graphlambda.cli import here, runs
-from graphlambda.errors import GraphlambdaError
+from graphlambda.account.remedies import remedy
+from graphlambda.cli import aws, here, runs
+from graphlambda.errors import CloudError, GraphlambdaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphlambda.cli.table import Command
 
-COMMANDS: Mapping[str, Command] = {**here.COMMANDS, **runs.COMMANDS}
+COMMANDS: Mapping[str, Command] = {**here.COMMANDS, **runs.COMMANDS, **aws.COMMANDS}
 """By name; a name of two words is a command of a group."""
 
-GROUPS: Mapping[str, str] = {}
+GROUPS: Mapping[str, str] = {"aws": aws.ABOUT}
 """By the first word, what the commands of a group are about."""
 
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)  # type: ignore[no-any-return]
+    except CloudError as error:
+        print(f"graphlambda: {error}. {remedy(error)}", file=sys.stderr)
+        return 1
     except (GraphlambdaError, OSError) as error:
         print(f"graphlambda: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,284 @@
+"""Commands about an account: `aws init` sets it up, `status` lists what stands, `destroy` takes it away, `policy` says who may what.
+
+In: parsed arguments. Out: text and an exit code. Asks before anything is made or removed. Must not decide anything: `account` does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from graphlambda import config as settings
+from graphlambda.account import making, policies
+from graphlambda.account.choices import CACHES, Choices
+from graphlambda.account.costs import AS_OF, REGION, monthly
+from graphlambda.account.removal import Removal
+from graphlambda.account.stack import ABSENT
+from graphlambda.account.stacks import Patience
+from graphlambda.account.standing import survey
+from graphlambda.account.template import template
+from graphlambda.cli.table import Command
+from graphlambda.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from graphlambda.account import Stack
+    from graphlambda.account.aws import Account
+    from graphlambda.account.standing import Standing
+    from graphlambda.deployer.names import Names
+
+ABOUT = "set up, look at and take away what runs on AWS need"
+
+_CHOICES = (
+    "cache", "role_arn", "permissions_boundary", "kms_key_arn", "bucket", "tags", "data", "secrets", *making.PLACE,
+)  # fmt: skip
+_POLICIES = ("deployer", "runner", "function", "trust", "bucket")
+
+
+def init(options: argparse.Namespace) -> int:
+    """Show what would be made or changed, and do it."""
+    account, names = _where(options)
+    if options.template:
+        print(json.dumps(template(names, making.draft(account, names, _flags(options))), indent=2))
+        return 0
+    _refuse_nobody(options)
+    patience = Patience()
+    if options.adopt:
+        intent = making.adopt(account, names)
+    else:
+        intent = making.intend(account, names, _flags(options), patience)
+    would = "would change so" if intent.changes else "stays as it is"
+    print(f"{_place(names)}: the stack {names.stack} {would}")
+    for each in intent.changes:
+        lost = "; it is replaced: what it holds is lost" if each.replaced else ""
+        print(f"  {each.action.lower():<7} {each.type:<32} {each.name}{lost}")
+    print("  and a root key in its bucket, where there is none yet")
+    if not _agreed(options, "Do it?"):
+        making.drop(account, intent)
+        return 1
+    stack, is_new = making.carry_out(account, intent, patience)
+    _say_how(stack, is_new=is_new)
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """List what stands, and what that costs."""
+    account, names = _where(options)
+    standing = survey(account, names)
+    state = "not there" if standing.state == ABSENT else standing.state
+    print(f"{_place(names)}: the stack {names.stack} is {state}")
+    _list(standing)
+    for run in standing.living:
+        print(f"  run{'':<29} {run}, which a client goes on with")
+    costs = monthly(standing)
+    total_usd = sum(each.usd for each in costs)
+    print(f"While nothing runs this costs ${total_usd:,.2f} a month (prices of {AS_OF}, {REGION}):")
+    for each in costs:
+        print(f"  ${each.usd:,.2f}  {each.what}")
+    return 0
+
+
+def destroy(options: argparse.Namespace) -> int:
+    """Remove all of a deployment, and prove it."""
+    _refuse_nobody(options)
+    account, names = _where(options)
+    standing = survey(account, names)
+    if standing.is_empty:
+        print(f"{_place(names)}: nothing is there of {names.deployment}.")
+        return 0
+    removal = Removal(account, names, Patience())
+    removal.refuse(standing)
+    print(f"{_place(names)}: all of this is deleted, values, runs and the root key included:")
+    _list(standing, stack=standing.is_ours)
+    if standing.resources and not standing.is_ours:
+        print(
+            f"The stack {names.stack} stays: nothing but its name says that it is ours. Who made it must delete it."
+        )
+    if not _agreed(options, f"Delete {names.deployment}?"):
+        return 1
+    left = removal.remove(standing)
+    if left.is_empty:
+        print(f"Nothing is left of {names.deployment} in {_place(names)}.")
+        return 0
+    print("This is left: nothing but its name says that it is ours.")
+    _list(left)
+    return 1
+
+
+def policy(options: argparse.Namespace) -> int:
+    """Print the policies, for an administrator who makes them herself."""
+    account, names = _where(options)
+    choices = making.draft(account, names, _flags(options))
+    documents = _documents(names, choices)
+    print(json.dumps(documents[options.which] if options.which else documents, indent=2))
+    return 0
+
+
+def _documents(names: Names, choices: Choices) -> Mapping[str, Any]:
+    return {
+        "deployer": policies.deployer(names, choices),
+        "runner": policies.runner(names, choices),
+        "function": policies.function(names, choices),
+        "trust": policies.trust(names),
+        "bucket": policies.bucket(names, choices),
+        "why some are allowed on everything": policies.FORCED,
+    }
+
+
+def _where(options: argparse.Namespace) -> tuple[Account, Names]:
+    from graphlambda.account.aws import account as of  # noqa: PLC0415  (boto3, for who asks AWS)
+
+    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
+    config = settings.load(flags)
+    account = of(config.region)
+    return account, account.names(config.deployment_id)
+
+
+def _flags(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in _CHOICES}
+
+
+def _place(names: Names) -> str:
+    return f"Account {names.account}, {names.region}"
+
+
+def _refuse_nobody(options: argparse.Namespace) -> None:
+    """Refuse to go on where nobody can be asked.
+
+    Raises:
+        ConfigError: the input is no terminal, and --yes was not said.
+    """
+    if not options.yes and not sys.stdin.isatty():
+        raise ConfigError(
+            "nobody is there to be asked: read the list of `graphlambda aws status`, then say --yes"
+        )
+
+
+def _agreed(options: argparse.Namespace, question: str) -> bool:
+    return options.yes or input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _list(standing: Standing, *, stack: bool = True) -> None:
+    for each in standing.resources if stack else ():
+        print(f"  {each.type:<32} {each.name}")
+    for name in standing.functions:
+        print(f"  function{'':<24} {name}")
+    for name, versions in standing.layers.items():
+        print(f"  layer{'':<27} {name}, {len(versions)} versions")
+    for name, amount in standing.parts.items():
+        place = f"s3://{standing.bucket}/{standing.names.prefix}/{name}"
+        print(f"  {amount.objects:>8,} objects, {amount.size_bytes / 1e6:>10,.1f} MB  {place}")
+    if standing.uploads:
+        print(f"  {standing.uploads:>8,} uploads that nobody ended")
+    if standing.log_bytes is not None and standing.state == ABSENT:
+        print(f"  log{'':<29} {standing.names.log_group}")
+
+
+def _say_how(stack: Stack, *, is_new: bool) -> None:
+    told = {
+        "store": stack.store,
+        "root key": "made" if is_new else "was there",
+        "role": stack.role_arn,
+        "log": stack.log_group,
+        "cache": f"{stack.cache.host}:{stack.cache.port}" if stack.cache else "none",
+    }
+    for name, value in told.items():
+        print(f"  {name:<9} {value}")
+    names = stack.names
+    print(
+        f'Run there by endpoint="aws", or GRAPHLAMBDA_ENDPOINT=aws, with deployment_id={names.deployment!r} and '
+        f"region={names.region!r}.\n`graphlambda aws policy` prints what whoever deploys or runs may do."
+    )
+
+
+def _each(*names: str) -> dict[str, Mapping[str, object]]:
+    return {name: _ARGUMENTS[name] for name in names}
+
+
+def _many(metavar: str, told: str, name: str) -> Mapping[str, object]:
+    return {
+        "action": "append",
+        "metavar": metavar,
+        "dest": name,
+        "help": f"{told}; may be repeated, `none` takes all back",
+    }
+
+
+_ARGUMENTS: Mapping[str, Mapping[str, object]] = {
+    "--deployment": {"metavar": "ID", "help": "as `deployment_id=`; the default is your own"},
+    "--region": {"help": "as `region=`"},
+    "--yes": {"action": "store_true", "help": "do not ask"},
+    "--cache": {"choices": CACHES, "help": "none (the default) costs nothing while nothing runs"},
+    "--vpc": {"metavar": "vpc-…", "help": "for valkey-vpc: where; else the default VPC"},
+    "--subnet": {
+        "action": "append",
+        "metavar": "subnet-…",
+        "dest": "subnets",
+        "help": "for valkey-vpc: one of an availability zone; may be repeated",
+    },
+    "--security-group": {
+        "action": "append",
+        "metavar": "sg-…",
+        "dest": "security_groups",
+        "help": "for valkey-vpc: of functions and cache, in place of two that are made; may be repeated",
+    },
+    "--role-arn": {"metavar": "ARN", "help": "a role for the functions: then nothing is made in IAM"},
+    "--permissions-boundary": {"metavar": "ARN", "help": "a policy that bounds the role that is made"},
+    "--kms-key": {"metavar": "ARN", "dest": "kms_key_arn", "help": "a key that encrypts bucket and cache"},
+    "--bucket": {"metavar": "NAME", "help": "a bucket that is there, in place of one that is made"},
+    "--tag": _many("KEY=VALUE", "a tag on all that is made", "tags"),
+    "--data": _many(
+        "S3_URL",
+        "what functions may read of yours, `s3://bucket/prefix`; and write, with `:rw` at its end",
+        "data",
+    ),
+    "--secret": _many("ARN", "a secret or SSM parameter that functions may read", "secrets"),
+    "--template": {"action": "store_true", "help": "print the CloudFormation template and change nothing"},
+    "--adopt": {
+        "action": "store_true",
+        "help": "stand on a stack that an administrator made, and change nothing of it",
+    },
+    "which": {"nargs": "?", "choices": _POLICIES, "help": "one document alone"},
+}
+_WHERE = ("--deployment", "--region")
+_WANTED = (
+    "--cache", "--vpc", "--subnet", "--security-group", "--role-arn", "--permissions-boundary", "--kms-key", "--bucket",
+    "--tag", "--data", "--secret",
+)  # fmt: skip
+
+COMMANDS = {
+    "aws init": Command(
+        run=init,
+        help="make what a deployment stands on, or change it",
+        more=(
+            "One CloudFormation stack: bucket, functions' role, log, policies for people, and by choice a cache; and a root "
+            "key that functions cannot read. What is given replaces what an earlier init chose; what is not given stays. "
+            "All of it is shown before anything is made."
+        ),
+        arguments=_each(*_WHERE, *_WANTED, "--template", "--adopt", "--yes"),
+    ),
+    "aws status": Command(
+        run=status,
+        help="list what stands there, and what it costs while nothing runs",
+        more="Nothing is changed.",
+        arguments=_each(*_WHERE),
+    ),
+    "aws destroy": Command(
+        run=destroy,
+        help="remove all of a deployment: functions, layers, data, stack",
+        more=(
+            "What its name and tag do not prove to be this deployment's stays, and is named; nothing is removed while a client "
+            "goes on with a run. All of it is shown before anything is removed."
+        ),
+        arguments=_each(*_WHERE, "--yes"),
+    ),
+    "aws policy": Command(
+        run=policy,
+        help="print who may do what, as IAM policies",
+        more="For administrators who make them themselves. Of a stack that is there, or as the arguments ask.",
+        arguments=_each("which", *_WHERE, *_WANTED),
+    ),
+}
