@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from graphlambda.report.prices import LAMBDA, cost_usd, gb_seconds
+from graphlambda.prices import cost_usd, gb_seconds
 from graphlambda.report.units import count
 from graphlambda.scheduler.events import Event, InvocationEnded, InvocationStarted
 
@@ -43,7 +43,7 @@ class Left:
         if not left:
             return ""
         most_gb_s = sum(gb_seconds(self._memory_mb(function), left_s) for function, left_s in left)
-        usd = cost_usd(0, most_gb_s, self._architecture, LAMBDA)
+        usd = cost_usd(0, most_gb_s, self._architecture)
         return (
             f"{count(len(left), 'invocation')} that Lambda cannot stop may go on until the current task ends, at most "
             f"{max(left_s for _, left_s in left):.0f} s: at most {most_gb_s:,.0f} GB-s, {usd:.4f} USD"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from graphlambda.report.prices import LAMBDA, Prices, cost_usd, gb_seconds
+from graphlambda.prices import US_EAST_1, Prices, cost_usd, gb_seconds
 from graphlambda.report.units import count, duration, money, size
 from graphlambda.scheduler.events import (
     Event,
@@ -108,7 +108,7 @@ class Tally:
         *,
         made: int = 0,
         reused: int = 0,
-        prices: Prices = LAMBDA,
+        prices: Prices = US_EAST_1,
     ) -> None:
         """`memory_of` gives a function's memory in MiB by its name; the deployer knows `made` and `reused`."""
         self._memory_of = memory_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graphlambda.prices import duration_usd
 from graphlambda.report.left import Left
-from graphlambda.report.prices import LAMBDA
 from graphlambda.scheduler.events import InvocationEnded, InvocationStarted
 
 MEMORY_MB = {"small": 1024, "large": 2048}
@@ -31,7 +31,7 @@ def test_it_says_how_many_go_on_for_how_long_and_at_what_cost_at_most() -> None:
         sent("large", 50.0, 3, 4),
     ):
         left(event)
-    usd = 700.0 * LAMBDA.gb_second_usd["x86_64"]
+    usd = duration_usd(700.0, "x86_64")
     assert left.told(100.0) == (
         "2 invocations that Lambda cannot stop may go on until the current task ends, at most 250 s: "
         f"at most 700 GB-s, {usd:.4f} USD"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphlambda.report.prices import cost_usd, gb_seconds
+from graphlambda.prices import cost_usd, gb_seconds
 from graphlambda.report.tally import Summary, Tally, line
 from graphlambda.report.units import count, duration, money, size
 from graphlambda.scheduler.events import (
