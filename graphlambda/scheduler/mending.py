@@ -17,6 +17,7 @@ from graphlambda.scheduler.losses import Losses
 from graphlambda.scheduler.outcomes import Kind
 from graphlambda.scheduler.policy import (
     UNREADABLE,
+    UNSENT,
     Step,
     backoff_s,
     error_after,
@@ -99,7 +100,7 @@ class Mending:
                 self._give_back(tasks)
             case Step.RETRY:
                 self._charge(kind, tasks)
-                self._begin(self._later(tasks, attempts + 1, held_s))
+                self._begin(self._later(tasks, attempts + 1, held_s, together=kind in UNSENT))
             case Step.SINGLY if held_s:
                 self._begin(self._later(tasks, 0, held_s))
             case Step.SINGLY:
@@ -206,10 +207,12 @@ class Mending:
             if way != Kind.EXPIRED:
                 self._tools.keeper.note(charged(task, way, self._charged[way, task]))
 
-    async def _later(self, tasks: Sequence[int], tries: int, at_least_s: float = 0.0) -> None:
-        """Let tasks run again, each alone, after a while."""
+    async def _later(
+        self, tasks: Sequence[int], tries: int, at_least_s: float = 0.0, *, together: bool = False
+    ) -> None:
+        """Let tasks run again after a while, each alone unless they may go together."""
         await self._tools.clock.sleep(max(at_least_s, backoff_s(tries, self._tools.random)))
-        self.again(tasks)
+        (self._give_back if together else self.again)(tasks)
 
     def again(self, tasks: Iterable[int]) -> None:
         """Let tasks run again, each alone; one whose input was to be made in its batch waits for it."""

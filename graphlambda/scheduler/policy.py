@@ -199,6 +199,9 @@ RULES: dict[Kind, Rule] = {
 }
 
 
+UNSENT = frozenset({Kind.UNREACHABLE, Kind.EXPIRED})
+"""Kinds of invocations of which no function heard: no task of a batch is to blame, and they may go together again."""
+
 NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone is Step.WAIT)
 """Kinds of invocations that Lambda did not take; after others, it is not Lambda that keeps a run waiting."""
 

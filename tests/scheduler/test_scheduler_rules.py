@@ -96,6 +96,12 @@ def test_each_kind_is_tried_so_often_with_such_waits_and_ends_so(
         assert wait_s != FUNCTION_S or told_s == wait_s
 
 
+@pytest.mark.parametrize("fault", [REFUSED, EXPIRED])
+def test_a_batch_that_reached_no_function_goes_together_again(bench: Bench, fault: Fault) -> None:
+    assert bench.run(wide(12), [fault], limits=Limits(batch=12, concurrency=1)) == WIDE_12
+    assert [len(event.tasks) for event in bench.of(InvocationStarted)] == [12, 12, 1]
+
+
 def test_each_kind_has_a_bound_of_its_own_whatever_else_befalls_the_task(bench: Bench) -> None:
     outage: list[Fault] = [CUT, *[REFUSED] * 3, NO_STORE]
     assert bench.run(ONE, outage * 2, limits=Limits(batch=1)) == [2]
