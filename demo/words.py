@@ -25,7 +25,11 @@ def words_of(line: str) -> list[str]:
 
 def top_words(files: list[str]) -> Any:
     """Return the most frequent words of some files with their counts."""
-    lines = db.read_text(files, encoding="utf-8", errors="replace", files_per_partition=FILES)
+    return top_words_of(db.read_text(files, encoding="utf-8", errors="replace", files_per_partition=FILES))
+
+
+def top_words_of(lines: Any) -> Any:
+    """Return the most frequent words of some lines with their counts."""
     return lines.map(words_of).flatten().frequencies().topk(MOST, key=lambda pair: (pair[1], pair[0]))
 
 
@@ -41,14 +45,28 @@ def same(ours: Any, dasks: Any) -> bool:
 
 def pipeline() -> Pipeline:
     """Return the pipeline over the top-level modules of this Python."""
-    files = sorted(str(path) for path in Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    return _pipeline(top_words(_files()), "read")
+
+
+def carried() -> Pipeline:
+    """Return the same where functions do not see this machine's files."""
+    texts = [Path(file).read_text(encoding="utf-8", errors="replace") for file in _files()]
+    lines = db.from_sequence(texts, partition_size=FILES).map(str.splitlines).flatten()
+    return _pipeline(top_words_of(lines), "sent with the program")
+
+
+def _files() -> list[str]:
+    return sorted(str(path) for path in Path(sysconfig.get_path("stdlib")).glob("*.py"))
+
+
+def _pipeline(collection: Any, how: str) -> Pipeline:
     return Pipeline(
         title="Words: a bag",
         about=(
-            f"The {len(files)} top-level modules of this Python's standard library are read, cut into words by a "
+            f"The {len(_files())} top-level modules of this Python's standard library are {how}, cut into words by a "
             "function of the demo's own, and counted."
         ),
-        collection=top_words(files),
+        collection=collection,
         text=text,
         same=same,
     )

@@ -30,7 +30,7 @@ from graphlambda.deployer.functions import (
 )
 from graphlambda.deployer.plan import FAILED, READY
 from graphlambda.deployer.retry import UNREACHABLE, Paces, backoff, paces_of, remedy
-from graphlambda.deployer.threads import THREADS, AtOnce, at_once
+from graphlambda.deployer.threads import LOOKERS, AtOnce, at_once
 from graphlambda.errors import CloudError, DeployTimeoutError
 
 READ_TIMEOUT_S = 120
@@ -81,7 +81,7 @@ class AwsCloud:
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
         """Return what there is; one GetFunction a function, ListLayerVersions and GetLayerVersion a layer."""
         named, versions = tuple(functions), tuple(layers)
-        found = zip(named, self.at_once(self._function, named), strict=True)
+        found = zip(named, self.at_once(self._function, named, threads=LOOKERS), strict=True)
         newest = zip(versions, self.at_once(self._layer, versions), strict=True)
         return Deployed(
             functions={name: function for name, function in found if function},
@@ -212,7 +212,7 @@ def _config(**more: Any) -> Config:
     return Config(
         connect_timeout=5,
         read_timeout=READ_TIMEOUT_S,
-        max_pool_connections=THREADS,
+        max_pool_connections=LOOKERS,
         retries={"mode": "standard", "total_max_attempts": 1},
         user_agent_extra="graphlambda",
         **more,

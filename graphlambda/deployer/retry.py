@@ -121,6 +121,14 @@ class Paces:
             bucket.take()
 
 
+def aws_paces(
+    clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Paces:
+    """Return the pace that AWS allows."""
+    looks = TokenBucket(LOOKS_PER_S, burst=int(LOOKS_PER_S) // 2, clock=clock, sleep=sleep)
+    return Paces(TokenBucket(CALLS_PER_S, clock=clock, sleep=sleep), looks)
+
+
 _paces: dict[str, Paces] = {}
 _guard = threading.Lock()
 
@@ -131,7 +139,4 @@ def paces_of(url: str) -> Paces:
     Two accounts of one region share it here, though AWS counts them apart: slower, and never throttled for it.
     """
     with _guard:
-        if url not in _paces:
-            looks = TokenBucket(LOOKS_PER_S, burst=int(LOOKS_PER_S) // 2)
-            _paces[url] = Paces(TokenBucket(CALLS_PER_S), looks)
-        return _paces[url]
+        return _paces.setdefault(url, aws_paces())

@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from demo import data, digits, flights, legs, words
+from demo.__main__ import AFAR, PIPELINES
 
 TABLE = pd.DataFrame(
     {
@@ -59,6 +60,17 @@ def test_words_are_counted_over_all_files(tmp_path: Path) -> None:
         files.append(str(tmp_path / f"{number}.py"))
         Path(files[-1]).write_text(text, encoding="utf-8")
     assert list(computed(words.top_words(files))) == [("x_y", 3), ("return", 2), ("def", 1), ("None", 1)]
+
+
+def test_what_travels_with_the_program_gives_what_files_give(tmp_path: Path) -> None:
+    folder = str(data.flights_folder(tmp_path))
+    here = {
+        "flights": flights.delays(folder, data.table("airlines")),
+        "words": PIPELINES["words"]().collection,
+    }
+    for name, collection in here.items():
+        pipeline = AFAR[name]()
+        assert pipeline.same(computed(pipeline.collection), computed(collection))
 
 
 def test_the_longest_leg_is_found_across_batches() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphlambda.deployer import Deployment, Settings, deploy
 from graphlambda.deployer.aws import POLL_S, AwsCloud
-from graphlambda.deployer.retry import CALLS_PER_S, LOOKS_PER_S, Paces, TokenBucket
+from graphlambda.deployer.retry import aws_paces
 from graphlambda.scheduler import Limits as RunLimits
 from graphlambda.scheduler.invoke import Reply
 from graphlambda.testing.account.conditions import AT_ONCE, ROUGH, TYPICAL, Conditions, Dice, Mishap, Spread
@@ -43,12 +43,7 @@ def cloud_of(account: Account, connected: Callable[[Account], Any], turns: Turns
     return AwsCloud(
         connected(account),
         endpoint="virtual",
-        paces=Paces(
-            *(
-                TokenBucket(per_s, clock=turns.clock, sleep=turns.sleep)
-                for per_s in (CALLS_PER_S, LOOKS_PER_S)
-            )
-        ),
+        paces=aws_paces(turns.clock, turns.sleep),
         poll_s=POLL_S,
         clock=turns.clock,
         sleep=turns.sleep,

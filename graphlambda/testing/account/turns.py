@@ -51,16 +51,10 @@ class Turns:
     def at_once(
         self, function: Callable[[Item], Result], items: Iterable[Item], /, *, threads: int = THREADS
     ) -> Iterator[Result]:
-        """Yield `function(item)` for each item, in order, as the deployer's own `at_once` does; all are called first."""
+        """Yield `function(item)` for each item, in order, as the deployer's own `at_once` does."""
         crew = _Crew(function, self._line_up, self._next, threads)
-        try:
-            for item in items:
-                crew.take(item)
-        finally:
-            if crew.working:
-                crew.is_awaited = True
-                self._next()
-                _wait(crew.rested)
+        for item in items:
+            crew.take(item)
         yield from crew.results()
 
     def _line_up(self, turn: threading.Event, seconds: float = 0.0) -> None:
@@ -83,34 +77,52 @@ class _Crew(Generic[Item, Result]):
         pass_on: Callable[[], None],
         most: int,
     ) -> None:
-        self.working = 0
-        self.is_awaited = False
-        self.rested = threading.Event()
-        """Lined up when the last thread has ended, if that is awaited."""
         self._function = function
         self._line_up = line_up
         self._pass_on = pass_on
         self._most = most
+        self._working = 0
         self._taken = 0
         self._waiting: deque[tuple[int, Item]] = deque()
         self._results: dict[int, Result] = {}
         self._failures: list[BaseException] = []
+        self._awaiting: threading.Event | None = None
+        """Of who waits for the next result."""
 
     def take(self, item: Item) -> None:
         """Have a thread work on an item, as soon as there is one."""
         self._waiting.append((self._taken, item))
         self._taken += 1
-        if self.working < self._most:
-            self.working += 1
+        if self._working < self._most:
+            self._working += 1
             turn = threading.Event()
             self._line_up(turn)
             threading.Thread(target=self._work, args=(turn,), daemon=True).start()
 
     def results(self) -> Iterator[Result]:
-        """Yield all results in order; raise what failed first."""
+        """Yield each result when it is there, in order; raise what failed first, once nobody works any more."""
+        for place in range(self._taken):
+            while place not in self._results and not self._failures:
+                self._await()
+            if self._failures:
+                break
+            yield self._results[place]
+        while self._failures and self._working:
+            self._await()
         if self._failures:
             raise self._failures[0]
-        yield from (self._results[place] for place in range(self._taken))
+
+    def _await(self) -> None:
+        """Return when a thread has done something."""
+        self._awaiting = threading.Event()
+        awaited = self._awaiting
+        self._pass_on()
+        _wait(awaited)
+
+    def _tell(self) -> None:
+        if self._awaiting is not None:
+            self._line_up(self._awaiting)
+            self._awaiting = None
 
     def _work(self, turn: threading.Event) -> None:
         _wait(turn)
@@ -120,9 +132,9 @@ class _Crew(Generic[Item, Result]):
                 self._results[place] = self._function(item)
             except BaseException as error:  # noqa: BLE001  (it is the caller's)
                 self._failures.append(error)
-        self.working -= 1
-        if self.is_awaited and not self.working:
-            self._line_up(self.rested)
+            self._tell()
+        self._working -= 1
+        self._tell()
         self._pass_on()
 
 
