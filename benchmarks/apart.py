@@ -15,7 +15,7 @@ import tempfile
 from importlib import import_module
 from typing import Any
 
-_LIMIT_S = 900
+LIMIT_S = 900
 """After which a measurement is given up."""
 
 
@@ -30,13 +30,17 @@ def apart(module: str, function: str, *arguments: Any, **variables: str) -> Any:
         subprocess.TimeoutExpired: it took longer than we wait.
     """
     command = [sys.executable, "-m", "benchmarks.apart", module, function, json.dumps(arguments)]
-    single = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory(prefix="graphlambda-benchmarks-", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, **single, "TMPDIR": folder, **variables}
+        environment = {**os.environ, **single_threaded(), "TMPDIR": folder, **variables}
         with tempfile.TemporaryFile("w+", dir=folder) as told:  # a pipe would stay open with a peer's daemons
-            subprocess.run(command, check=True, stdout=told, timeout=_LIMIT_S, env=environment)
+            subprocess.run(command, check=True, stdout=told, timeout=LIMIT_S, env=environment)
             told.seek(0)
             return json.loads(told.read().splitlines()[-1])
+
+
+def single_threaded() -> dict[str, str]:
+    """Return the variables that give BLAS one thread in each process."""
+    return dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main(module: str, function: str, arguments: str) -> None:

@@ -91,7 +91,7 @@ def parquet_groupby(folder: Path) -> Any:
 def merge(_folder: Path) -> Any:
     import dask.dataframe as dd
 
-    left = dd.from_map(partial(_sales, rows=2_500_000), range(8))
+    left = dd.from_map(partial(_sales, rows=3_000_000), range(8))
     right = dd.from_map(partial(_sales, rows=40_000), range(100, 108))
     return left.merge(right, on="key").groupby("shop_x").amount_y.sum()
 

@@ -6,16 +6,17 @@ In: the names of a case and of a peer, a folder. Out: seconds and numbers, as JS
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, Peer
 from benchmarks.racing.cases import CASES, MATRIX, Case, fitted_score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LEAST_S = 0.005
 """A task that takes less only picks a part, adds up a few numbers, or hands a value on."""
@@ -23,12 +24,38 @@ LEAST_S = 0.005
 
 def raced(name: str, peer: str, folder: str, repeats: int) -> dict[str, Any]:
     """Return the seconds of each of some runs after one that is not measured, and the result's numbers."""
+    with prepared(name, peer, folder) as run:
+        run()
+        seconds = [run.timed() for _ in range(repeats)]
+        return {"seconds": seconds, "numbers": run.numbers()}
+
+
+@contextmanager
+def prepared(name: str, peer: str, folder: str) -> Iterator[Run]:
+    """Yield what computes a case by a peer, whose workers live as long."""
     case = _named(name)
     with PEERS[peer]() as ready:
-        given = Path(folder) if case.ready is None else ready.persist(*case.ready())
-        (result,) = ready.compute(case.build(given))
-        seconds = [_seconds(lambda: ready.compute(case.build(given))) for _ in range(repeats)]
-    return {"seconds": seconds, "numbers": np.asarray(case.numbers(result), dtype=float).tolist()}
+        yield Run(case, ready, Path(folder) if case.ready is None else ready.persist(*case.ready()))
+
+
+class Run:
+    """One case by one peer; called, it computes it once more."""
+
+    def __init__(self, case: Case, peer: Peer, given: Any) -> None:
+        self._case, self._peer, self._given = case, peer, given
+        self._result: Any = None
+
+    def __call__(self) -> None:
+        """Compute it."""
+        (self._result,) = self._peer.compute(self._case.build(self._given))
+
+    def timed(self) -> float:
+        """Return how many seconds it takes."""
+        return _seconds(self)
+
+    def numbers(self) -> Any:
+        """Return what the latest result comes down to."""
+        return np.asarray(self._case.numbers(self._result), dtype=float).tolist()
 
 
 def tasks_s(name: str, folder: str) -> list[float]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from benchmarks import with_lithops
 from benchmarks.apart import apart
 from benchmarks.peers import DISTRIBUTED, OURS, WORKERS
 from benchmarks.racing.cases import CASES, MATRIX
+from benchmarks.racing.turns import WARM, racer
 from benchmarks.text import table, verdict
 
 if TYPE_CHECKING:
@@ -41,11 +43,16 @@ SWEEP, GEMM = "scikit-learn sweep", "GEMM"
 class Result:
     """One case by one peer."""
 
-    seconds: float
-    """The median of its runs."""
+    turns_s: tuple[float, ...]
+    """Each of its runs."""
 
     numbers: Any
     """What its result comes down to; None where nobody compares it."""
+
+    @property
+    def seconds(self) -> float:
+        """The median of its runs."""
+        return statistics.median(self.turns_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,9 @@ class Raced:
 
     @property
     def ratio(self) -> float:
-        """Our time over `distributed`'s."""
-        return self.results[OURS].seconds / self.results[DISTRIBUTED].seconds
+        """Our time over `distributed`'s: the median over the turns, in each of which both had the same weather."""
+        both = zip(self.results[OURS].turns_s, self.results[DISTRIBUTED].turns_s, strict=True)
+        return statistics.median(ours / theirs for ours, theirs in both)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -119,9 +127,29 @@ def bars(raced: Sequence[Raced], numpy_gflops: float | None) -> Iterator[tuple[s
 
 
 def _raced(name: str, peers: Sequence[str], folder: str, repeats: int) -> Raced:
-    """Measure a case by those peers that bars are about."""
+    """Measure a case by those peers that bars are about, in turns."""
     tasks_s = _measured(name, "one task after the other", "tasks_s", name, folder)
-    return _with(Raced(name, statistics.median(tasks_s), {}), peers, folder, repeats)
+    raced = Raced(name, statistics.median(tasks_s), {})
+    try:
+        return replace(raced, results=_in_turns(name, peers, folder, repeats))
+    except subprocess.SubprocessError as error:
+        print(f"  {error}; each peer alone:", file=sys.stderr, flush=True)
+        return _with(raced, peers, folder, repeats)
+
+
+def _in_turns(name: str, peers: Sequence[str], folder: str, repeats: int) -> dict[str, Result]:
+    """Return what peers that live side by side do, one after the other, the first one last in the next turn."""
+    with ExitStack() as stack:
+        racers = {peer: stack.enter_context(racer(name, peer, folder)) for peer in peers}
+        print(f"{name}: {', '.join(peers)}, in turns", file=sys.stderr, flush=True)
+        for each in racers.values():
+            for _ in range(WARM):
+                each.run()
+        turns_s: dict[str, list[float]] = {peer: [] for peer in peers}
+        for turn in range(repeats):
+            for peer in peers[:: -1 if turn % 2 else 1]:
+                turns_s[peer].append(racers[peer].run())
+        return {peer: Result(tuple(turns_s[peer]), each.numbers()) for peer, each in racers.items()}
 
 
 def _joined(raced: Raced, peers: Sequence[str], folder: str, end_s: float) -> Raced:
@@ -150,9 +178,9 @@ def _with(raced: Raced, peers: Sequence[str], folder: str, repeats: int) -> Race
 
 def _result(name: str, peer: str, folder: str, repeats: int) -> Result:
     if peer == with_lithops.NAME:
-        return Result(statistics.median(_measured(name, peer, "lithops_s", repeats)), None)
+        return Result(tuple(_measured(name, peer, "lithops_s", repeats)), None)
     told = _measured(name, peer, "raced", name, peer, folder, repeats)
-    return Result(statistics.median(told["seconds"]), told["numbers"])
+    return Result(tuple(told["seconds"]), told["numbers"])
 
 
 def _measured(name: str, who: str, function: str, *arguments: Any, **variables: str) -> Any:

@@ -11,7 +11,7 @@ from benchmarks.racing.race import Raced, Result, bars
 
 
 def raced(name: str, ours_s: float, distributed_s: float, numbers: object = (1.0,)) -> Raced:
-    results = {"graphlambda": Result(ours_s, (1.0,)), "distributed": Result(distributed_s, numbers)}
+    results = {"graphlambda": Result((ours_s,), (1.0,)), "distributed": Result((distributed_s,), numbers)}
     return Raced(name, 0.06, results)
 
 
@@ -24,6 +24,11 @@ def test_bars_are_of_all_cases_and_of_the_worst() -> None:
         "overlap: all peers give the same result": True,
         "shortest median task: 60 ms, merge (at least 50 ms)": True,
     }
+
+
+def test_each_turn_is_compared_with_the_same_turn_of_the_other() -> None:
+    results = {"graphlambda": Result((1.0, 8.0, 3.0), ()), "distributed": Result((2.0, 16.0, 3.0), ())}
+    assert Raced("merge", 0.06, results).ratio == 0.5
 
 
 def test_a_product_is_compared_with_plain_numpys() -> None:
@@ -40,7 +45,7 @@ def test_another_result_of_a_peer_is_told() -> None:
 def test_a_peer_that_fails_is_no_reason_to_say_nothing_of_the_others() -> None:
     cases = [
         raced("merge", 1.0, 2.0),
-        Raced("GEMM", 0.06, {"graphlambda": Result(1.0, (1.0,))}, failed=("distributed",)),
+        Raced("GEMM", 0.06, {"graphlambda": Result((1.0,), (1.0,))}, failed=("distributed",)),
     ]
     told = dict(bars(cases, None))
     assert told["GEMM: distributed comes to the end"] is False
