@@ -178,6 +178,15 @@ class Manifests:
             named = [name for name in self._folders.runs() if name.startswith(_LEASES)]
             return [lease for lease in at_once(self._lease, named) if lease]
 
+    def is_mine(self, lease: Lease) -> bool:
+        """Whether it is one of this process."""
+        me = self._client()
+        return (lease.owner.machine, lease.owner.process, lease.owner.started) == (
+            me.machine,
+            me.process,
+            me.started,
+        )
+
     def end(self, lease: Lease) -> None:
         """Delete a lease. Raises as `vouch` does."""
         with _translated("a lease"):

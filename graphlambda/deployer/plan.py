@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from graphlambda.deployer.functions import Call, Ref, Shelved
-from graphlambda.deployer.names import log_group
+from graphlambda.deployer.names import TAG, log_group
 from graphlambda.deployer.specs import environment, runtime_name
 
 if TYPE_CHECKING:
@@ -120,6 +120,6 @@ def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
             "EphemeralStorage": {"Size": spec.settings.ephemeral_mb},
             "Environment": {"Variables": dict(environment(spec.settings))},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": log_group(spec.deployment)},
-            "Tags": {"graphlambda": spec.deployment, "graphlambda-operation": spec.operation},
+            "Tags": {TAG: spec.deployment, "graphlambda-operation": spec.operation},
         },
     )

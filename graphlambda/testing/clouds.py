@@ -324,6 +324,31 @@ class CloudTests(ABC):
         assert cloud.describe(functions=[function.name]).functions == {}
         assert self._apply(cloud, layer, function)[function.name].new
 
+    def test_what_begins_so_is_listed_and_nothing_else(
+        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
+    ) -> None:
+        """Names carry the id of the deployment."""
+        self._apply(cloud, layer, function)
+        newest = self._publish(cloud, layer).arn
+        assert cloud.names("gl-test-") == ([function.name], [layer.name])
+        assert cloud.names("gl-tes-") == ([], [])
+        assert (cloud.versions(layer.name)[0], len(cloud.versions(layer.name))) == (newest, 2)
+        assert cloud.versions("gl-test-nothing") == []
+        assert cloud.layer_version(newest) == cloud.describe(layers=[layer.name]).layers[layer.name]
+
+    def test_a_deleted_layer_version_is_gone_and_the_function_on_it_stays(
+        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
+    ) -> None:
+        """A sweep deletes functions first, and others' may still stand on a layer."""
+        self._apply(cloud, layer, function)
+        (arn,) = cloud.versions(layer.name)
+        number = int(arn.rpartition(":")[2])
+        cloud.call(Call("delete_layer_version", {"LayerName": layer.name, "VersionNumber": number}))
+        assert (cloud.versions(layer.name), cloud.describe(layers=[layer.name]).layers) == ([], {})
+        with pytest.raises(CloudError, match="ResourceNotFoundException"):
+            cloud.layer_version(arn)
+        assert cloud.wait_active(function.name).layers == (arn,)
+
     def test_a_refusal_names_the_call_and_the_function(self, cloud: Cloud, function: FunctionSpec) -> None:
         """Here: a function on a layer that was never published."""
         arn = "arn:aws:lambda:us-east-1:123456789012:layer:gl-nowhere:1"
