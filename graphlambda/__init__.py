@@ -15,16 +15,18 @@ from graphlambda.api import (
     last_summary,
     load_program,
     persist,
+    plan,
     resume,
     run,
     runs,
     submit,
 )
-from graphlambda.deployer import Deployment
+from graphlambda.deployer import Deployment, Plan
 
 __version__ = "0.1.0"
 __all__ = [
     "Deployment",
+    "Plan",
     "Program",
     "RunHandle",
     "WaitingRun",
@@ -36,6 +38,7 @@ __all__ = [
     "last_summary",
     "load_program",
     "persist",
+    "plan",
     "resume",
     "run",
     "runs",

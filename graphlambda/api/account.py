@@ -67,6 +67,18 @@ def stack_of(config: Config) -> Stack | None:
     return stack
 
 
+def names_of(config: Config) -> Names:
+    """Return the names of a deployment on AWS, in the account whose credentials are used.
+
+    Raises:
+        ConfigError: AWS does not say whose they are; the message has the remedy.
+    """
+    try:
+        return _names(config.region, config.deployment_id)
+    except CloudError as error:
+        raise ConfigError(f"{error}. {remedy(error)}") from error
+
+
 def forget() -> None:
     """Look again at the next question: a stack was made or destroyed."""
     _names.cache_clear()

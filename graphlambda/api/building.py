@@ -6,25 +6,28 @@ In: operations, a session. Out: requirements, a `Deployment`. Must not decide wh
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import graphlambda.runtime
 from graphlambda.compiler import called_operations
-from graphlambda.config import SAFE, environment
-from graphlambda.deployer import Deployment, Settings, deploy
+from graphlambda.config import AWS, SAFE, environment
+from graphlambda.deployer import Deployment, Plan, Settings, deploy, intended
 from graphlambda.errors import TargetError, TargetWarning
 from graphlambda.packager import Target, build, foreseen, managed_target, read_installed, this_target
 from graphlambda.packager.cache import Cache
 from graphlambda.packager.evidence import provided
 from graphlambda.packager.installers import user_installers
+from graphlambda.packager.levels import AWS as ONE_REQUEST
+from graphlambda.packager.levels import THROUGH_S3
 from graphlambda.packager.machines import described
 from graphlambda.packager.memory import learn
 from graphlambda.packager.slim import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from graphlambda.api.session import Session
     from graphlambda.compiler import Operation, Program
@@ -81,6 +84,7 @@ def artifacts_of(
         safe=config.deps == SAFE,
         installed=read_installed(),
         installers=user_installers(environment()),
+        limits=THROUGH_S3 if config.endpoint == AWS else ONE_REQUEST,
         on_progress=on_progress,
     )
 
@@ -97,22 +101,45 @@ def functions_of(
         PackageError: an artifact cannot be built.
         DeployError: the account cannot be made to hold them.
     """
-    config = session.config
-    check_can_run(config)
-    cache = Cache(config.cache_dir)
-    cache.bound(config.cache_mb * 1_000_000 // 2)
-    with cache.lease():  # nobody removes a zip before it is uploaded
-        artifacts = artifacts_of(operations, config, on_progress)
-        tell_of_aws(artifacts, config)
+    with _built(operations, session.config, on_progress) as artifacts:
         return deploy(
             artifacts,
             settings,
             cloud=session.cloud,
-            deployment_id=config.deployment_id,
+            deployment_id=session.config.deployment_id,
             manifests=session.manifests,
             shelf=session.shelf,
             on_progress=on_progress,
         )
+
+
+def plan_of(operations: Sequence[Operation], session: Session, settings: Settings) -> Plan:
+    """Return what `functions_of` would do. What is not in the cache is built; nothing is made. Raises as `functions_of` does."""
+    with _built(operations, session.config) as artifacts:
+        planned, _ = intended(
+            artifacts,
+            settings,
+            cloud=session.cloud,
+            deployment_id=session.config.deployment_id,
+            manifests=session.manifests,
+        )
+    return planned
+
+
+@contextmanager
+def _built(
+    operations: Sequence[Operation],
+    config: Config,
+    on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+) -> Iterator[tuple[Artifact, ...]]:
+    """Give artifacts whose zips nobody removes before they are uploaded."""
+    check_can_run(config)
+    cache = Cache(config.cache_dir)
+    cache.bound(config.cache_mb * 1_000_000 // 2)
+    with cache.lease():
+        artifacts = artifacts_of(operations, config, on_progress)
+        tell_of_aws(artifacts, config)
+        yield artifacts
 
 
 def check_can_run(config: Config) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphlambda.api.durability import WaitingRun
     from graphlambda.api.handles import Begun
     from graphlambda.compiler.program import Kept
-    from graphlambda.deployer import Deployment
+    from graphlambda.deployer import Deployment, Plan
     from graphlambda.report import Display, Summary
 
 _last: list[Summary] = []
@@ -90,9 +90,29 @@ def deploy(program: compiled.Program, **flags: Any) -> Deployment:
     Raises:
         PackageError, DeployError: a function cannot be made.
     """
-    session = _session(program, settings.load(flags))
+    return deploy_by(program, settings.load(flags))
+
+
+def deploy_by(program: compiled.Program, config: settings.Config) -> Deployment:
+    """Deploy as a configuration says; raises as `deploy` does."""
+    session = _session(program, config)
     with work.display_of(session) as display:
         return _deployed(program, session, display)
+
+
+def plan(program: compiled.Program, **flags: Any) -> Plan:
+    """Return what `deploy` would do; `print` it. What is not in the cache is built; nothing is made or changed.
+
+    Raises:
+        PackageError, DeployError: as `deploy`.
+    """
+    return plan_by(program, settings.load(flags))
+
+
+def plan_by(program: compiled.Program, config: settings.Config) -> Plan:
+    """Plan as a configuration says; raises as `deploy` does."""
+    session = _session(program, config)
+    return building.plan_of(called_operations(program), session, building.settings_of(session.config))
 
 
 def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tuple[Any, ...]:

@@ -6,7 +6,6 @@ In: parsed arguments. Out: text and an exit code. Asks before anything is made o
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
@@ -18,8 +17,8 @@ from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience
 from graphlambda.account.standing import survey
 from graphlambda.account.template import template
+from graphlambda.cli.asking import agreed, refuse_nobody
 from graphlambda.cli.table import Command
-from graphlambda.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +43,7 @@ def init(options: argparse.Namespace) -> int:
     if options.template:
         print(json.dumps(template(names, making.draft(account, names, _flags(options))), indent=2))
         return 0
-    _refuse_nobody(options)
+    refuse_nobody(yes=options.yes)
     patience = Patience()
     if options.adopt:
         intent = making.adopt(account, names)
@@ -56,7 +55,7 @@ def init(options: argparse.Namespace) -> int:
         lost = "; it is replaced: what it holds is lost" if each.replaced else ""
         print(f"  {each.action.lower():<7} {each.type:<32} {each.name}{lost}")
     print("  and a root key in its bucket, where there is none yet")
-    if not _agreed(options, "Do it?"):
+    if not agreed("Do it?", yes=options.yes):
         making.drop(account, intent)
         return 1
     stack, is_new = making.carry_out(account, intent, patience)
@@ -83,7 +82,7 @@ def status(options: argparse.Namespace) -> int:
 
 def destroy(options: argparse.Namespace) -> int:
     """Remove all of a deployment, and prove it."""
-    _refuse_nobody(options)
+    refuse_nobody(yes=options.yes)
     account, names = _where(options)
     standing = survey(account, names)
     if standing.is_empty:
@@ -97,7 +96,7 @@ def destroy(options: argparse.Namespace) -> int:
         print(
             f"The stack {names.stack} stays: nothing but its name says that it is ours. Who made it must delete it."
         )
-    if not _agreed(options, f"Delete {names.deployment}?"):
+    if not agreed(f"Delete {names.deployment}?", yes=options.yes):
         return 1
     left = removal.remove(standing)
     if left.is_empty:
@@ -143,22 +142,6 @@ def _flags(options: argparse.Namespace) -> dict[str, Any]:
 
 def _place(names: Names) -> str:
     return f"Account {names.account}, {names.region}"
-
-
-def _refuse_nobody(options: argparse.Namespace) -> None:
-    """Refuse to go on where nobody can be asked.
-
-    Raises:
-        ConfigError: the input is no terminal, and --yes was not said.
-    """
-    if not options.yes and not sys.stdin.isatty():
-        raise ConfigError(
-            "nobody is there to be asked: read the list of `graphlambda aws status`, then say --yes"
-        )
-
-
-def _agreed(options: argparse.Namespace, question: str) -> bool:
-    return options.yes or input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _list(standing: Standing, *, stack: bool = True) -> None:

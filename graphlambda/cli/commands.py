@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from graphlambda.account.remedies import remedy
-from graphlambda.cli import aws, here, runs
+from graphlambda.cli import aws, deploying, here, runs
 from graphlambda.errors import CloudError, GraphlambdaError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graphlambda.cli.table import Command
 
-COMMANDS: Mapping[str, Command] = {**here.COMMANDS, **runs.COMMANDS, **aws.COMMANDS}
+COMMANDS: Mapping[str, Command] = {**here.COMMANDS, **runs.COMMANDS, **deploying.COMMANDS, **aws.COMMANDS}
 """By name; a name of two words is a command of a group."""
 
 GROUPS: Mapping[str, str] = {"aws": aws.ABOUT}

@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 
 from graphlambda import config as settings
-from graphlambda.api import caching, load_program
+from graphlambda.api import caching
 from graphlambda.api.explain import explain as explained
-from graphlambda.api.script import first_program
+from graphlambda.cli.deploying import program_in
 from graphlambda.cli.table import Command
-from graphlambda.errors import ConfigError
 from graphlambda.local import Credentials, LocalSettings, serve
 from graphlambda.store.file import default_root
 
@@ -39,15 +38,7 @@ def _say_how(endpoint: str, credentials: Credentials) -> None:
 
 def explain(options: argparse.Namespace) -> int:
     """Print why the functions of a program hold what they hold."""
-    if not options.what.endswith(".py"):
-        print(explained(load_program(options.what), settings.load()))
-        return 0
-    found = first_program(options.what, options.arguments)
-    if found is None:
-        raise ConfigError(
-            f"{options.what} ended and never asked graphlambda to compute, persist, deploy or run anything"
-        )
-    print(explained(*found))
+    print(explained(*program_in(options.what, options.arguments)))
     return 0
 
 

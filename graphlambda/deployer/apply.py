@@ -12,16 +12,17 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.deployer.functions import Call, Deployed, Deployment, Made, Ref, Shelved
+from graphlambda.deployer.intent import Plan, intended
 from graphlambda.deployer.manifests import of_function, of_layer
-from graphlambda.deployer.plan import READY, plan, usable
-from graphlambda.deployer.proofs import Proofs, code_sha256
-from graphlambda.deployer.specs import configuration, function_specs, layer_specs
+from graphlambda.deployer.plan import READY, usable
+from graphlambda.deployer.proofs import code_sha256
+from graphlambda.deployer.specs import configuration
 from graphlambda.deployer.threads import LOOKERS, AtOnce, at_once
 from graphlambda.errors import CloudError, DeployError
 
 if TYPE_CHECKING:
     from graphlambda.deployer.cloud import Cloud
-    from graphlambda.deployer.functions import FunctionSpec, LayerSpec, Settings
+    from graphlambda.deployer.functions import Settings
     from graphlambda.deployer.manifests import Manifests
     from graphlambda.deployer.shelf import Shelf
     from graphlambda.packager.artifact import Artifact
@@ -55,34 +56,23 @@ def deploy(
         DeployTimeoutError: a function did not become active in time.
         DeployError: a name is taken by what is not ours; the manifests are out of reach; a zip has no way to the account.
     """
-    specs = function_specs(artifacts, settings, deployment_id)
-    layers = layer_specs(artifacts, deployment_id)
-    manifests.hold([*(spec.name for spec in specs), *(layer.name for layer in layers)])
-    proofs = Proofs(layers, manifests, cloud, at_once)
-    deployed = survey(layers, specs, cloud)
-    proofs.check(specs, deployed)
-    maker = Maker(cloud, manifests, shelf, layers, specs)
-    going = apply(plan(layers, specs, deployed), maker.make, on_progress=on_progress, at_once=at_once)
-    created: list[str] = []
-    active = at_once(cloud.wait_active, chain(_pending(deployed), _creating(going, created)), threads=LOOKERS)
-    proofs.check_functions(specs, {function.name: function for function in active})
-    return Deployment(
-        functions={spec.operation: spec.name for spec in specs},
-        created=tuple(created),
-        endpoint=cloud.endpoint,
-        settings=settings,
-        artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
+    planned, proofs = intended(
+        artifacts,
+        settings,
+        cloud=cloud,
+        deployment_id=deployment_id,
+        manifests=manifests,
+        is_dry=False,
+        at_once=at_once,
     )
-
-
-def survey(layers: Iterable[LayerSpec], functions: Sequence[FunctionSpec], cloud: Cloud) -> Deployed:
-    """Return what the account holds of these; layers are looked up only where a function needs them."""
-    there = cloud.describe(functions=dict.fromkeys(spec.name for spec in functions))
-    needed = {layer for spec in functions if not usable(spec.name, there) for layer in spec.layers}
-    if not needed:
-        return there
-    found = cloud.describe(layers=[layer.name for layer in layers if layer.name in needed])
-    return Deployed(functions=there.functions, layers=found.layers)
+    maker = Maker(cloud, manifests, shelf, planned)
+    going = apply(planned.calls, maker.make, on_progress=on_progress, at_once=at_once)
+    created: list[str] = []
+    active = at_once(
+        cloud.wait_active, chain(_pending(planned.deployed), _creating(going, created)), threads=LOOKERS
+    )
+    proofs.check_functions(planned.functions, {function.name: function for function in active})
+    return _deployment(planned, created, artifacts, settings)
 
 
 def apply(
@@ -111,19 +101,12 @@ def apply(
 class Maker:
     """Makes what was planned: says in a manifest what it is about to make, brings large zips, looks at what was taken."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        manifests: Manifests,
-        shelf: Shelf | None,
-        layers: Iterable[LayerSpec],
-        functions: Iterable[FunctionSpec],
-    ) -> None:
+    def __init__(self, cloud: Cloud, manifests: Manifests, shelf: Shelf | None, planned: Plan) -> None:
         self._cloud = cloud
         self._manifests = manifests
         self._shelf = shelf
-        self._layers = {layer.name: layer for layer in layers}
-        self._functions = {function.name: function for function in functions}
+        self._layers = {layer.name: layer for layer in planned.layers}
+        self._functions = {function.name: function for function in planned.functions}
 
     def make(self, call: Call) -> Made:
         """Make one call, whose params hold no `Ref`.
@@ -184,6 +167,18 @@ def _resolve(value: Any, made: Mapping[str, Made]) -> Any:
             return [_resolve(item, made) for item in value]
         case _:
             return value
+
+
+def _deployment(
+    planned: Plan, created: Iterable[str], artifacts: Iterable[Artifact], settings: Settings
+) -> Deployment:
+    return Deployment(
+        functions={spec.operation: spec.name for spec in planned.functions},
+        created=tuple(created),
+        endpoint=planned.endpoint,
+        settings=settings,
+        artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
+    )
 
 
 def _creating(going: Iterable[tuple[Call, Made]], created: list[str]) -> Iterator[str]:

@@ -65,6 +65,9 @@ class Needs:
     kept: Mapping[str, str]
     """Functions that a run may still invoke, each with what to say of it."""
 
+    place: str = ""
+    """What ARNs of the account and region hold, such as `:eu-central-1:123456789012:`; empty where there is only one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
@@ -116,6 +119,7 @@ def surveyed(
     cloud: Cloud,
     manifests: Manifests,
     kept: Callable[[], Mapping[str, str]],
+    place: str = "",
     older_than_s: float,
     clock: Callable[[], float] = time.time,
 ) -> Sweep:
@@ -126,6 +130,7 @@ def surveyed(
         leases=tuple(lease for lease in leases if not manifests.is_mine(lease)),
         own=tuple(filter(manifests.is_mine, leases)),
         kept=kept(),
+        place=place,
     )
     return decide(found, needs, deployment=deployment, older_than_s=older_than_s, now_s=clock())
 
@@ -159,6 +164,8 @@ def forget_leases(manifests: Manifests, *, older_than_s: float, now_s: float) ->
 
 def _needed(piece: Piece, needs: Needs, deployment: str, older_than_s: float, now_s: float) -> str:
     """Return why a piece stays; empty where it may go."""
+    if needs.place not in piece.arn:
+        return "it is in another account or region"
     if piece.manifest is None:
         return "no manifest under this deployment's key names it: it is not ours to delete"
     if piece.tag not in (None, deployment):

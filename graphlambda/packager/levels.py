@@ -51,6 +51,9 @@ class Limits:
 
 
 AWS = Limits()
+THROUGH_S3 = Limits(zip_bytes=AWS.unzipped_bytes)
+"""Where a zip may lie in S3 when it is published: it is bounded by what is in it."""
+
 UNLIMITED = Limits(unzipped_bytes=2**60, zip_bytes=2**60, tmp_mb=2**40)
 """Of what is laid out on this machine only to be imported."""
 

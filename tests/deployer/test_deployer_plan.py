@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphlambda.deployer import Settings, function_specs, layer_specs, plan
+from graphlambda.deployer import Settings, deploy, function_specs, intended, layer_specs, plan
 from graphlambda.deployer.functions import (
     Call,
     Deployed,
@@ -20,11 +20,12 @@ from graphlambda.deployer.functions import (
     FunctionSpec,
     LayerSpec,
     Ref,
+    Shelved,
 )
-from graphlambda.deployer.plan import disagreements
+from graphlambda.deployer.plan import INLINE_BYTES, STUCK_S, disagreements
 from graphlambda.deployer.specs import configuration
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
-from graphlambda.testing.clouds import ROLE
+from graphlambda.testing.clouds import ROLE, RecordingCloud, manifests_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +165,48 @@ def test_any_plan_publishes_each_layer_once_before_its_functions_and_leaves_the_
         else:
             assert {ref.layer for ref in call.params["Layers"]} <= published
     assert published == {layer for spec in functions if spec.name not in there for layer in spec.layers}
+
+
+def test_a_function_that_is_pending_for_very_long_is_deleted_and_made_again(
+    layer: LayerSpec, function: FunctionSpec
+) -> None:
+    stuck = replace(deployed(function, "Pending"), age_s=STUCK_S + 1)
+    calls = plan([layer], [function], Deployed(functions={function.name: stuck}, layers={}))
+    assert [call.method for call in calls] == [
+        "publish_layer_version",
+        "delete_function",
+        "create_function",
+    ]
+
+
+@pytest.mark.parametrize(("zip_bytes", "through_s3"), [(INLINE_BYTES, False), (INLINE_BYTES + 1, True)])
+def test_what_no_request_carries_goes_through_s3(
+    layer: LayerSpec, function: FunctionSpec, zip_bytes: int, through_s3: bool
+) -> None:
+    assert 4 * -(-INLINE_BYTES // 3) + 262_143 == 70_167_211
+    calls = plan([replace(layer, zip_bytes=zip_bytes)], [replace(function, zip_bytes=zip_bytes)], NOTHING)
+    carried = [calls[0].params["Content"], calls[1].params["Code"]]
+    paths = [layer.zip_path, function.zip_path]
+    assert carried == [Shelved(path) if through_s3 else {"ZipFile": path} for path in paths]
+
+
+def test_a_plan_is_told_call_by_call(tmp_path: Path) -> None:
+    numpy = make_layer(tmp_path, "numpy")
+    artifacts = [make_artifact(tmp_path, "mean", (numpy,)), make_artifact(tmp_path, "sum")]
+    cloud = RecordingCloud()
+    given: dict[str, Any] = {
+        "cloud": cloud, "deployment_id": "local", "manifests": manifests_in(tmp_path / "manifests"),
+    }  # fmt: skip
+    deploy(artifacts[1:], SETTINGS, **given)
+    large = replace(artifacts[0], zip_bytes=60_000_000)
+    planned, _ = intended([large, artifacts[1]], SETTINGS, **given)
+    told = "2,048 MiB, 300 s, /tmp 512 MiB; packed default: 0.0 MB in 1 layers and its own"
+    assert str(planned).splitlines() == [
+        "memory: 2 calls would change something; 1 functions are there",
+        f"  publish  {planned.calls[0].subject:<64}  0.00 MB",
+        f"  create   {planned.calls[1].subject:<64}  60.00 MB through S3  {told}",
+    ]
+    assert len(cloud.changes) == 1
 
 
 def test_disagreements_name_each_difference_and_nothing_else(function: FunctionSpec) -> None:

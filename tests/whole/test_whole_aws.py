@@ -18,6 +18,7 @@ from graphlambda import config
 from graphlambda.api import account
 from graphlambda.api.account import settled
 from graphlambda.api.session import session_of
+from graphlambda.cli import main
 from graphlambda.errors import CacheWarning, ConfigError, ProgramFileError, RefusedError, StackError
 from graphlambda.local import LocalSettings, start
 from graphlambda.runtime.identity import Keys
@@ -205,3 +206,20 @@ def test_the_stacks_cache_stands_before_its_bucket_where_it_is_reached_and_a_war
     account.forget()
     hot = f"rediss://default@localhost:{front.port}?iam=graphlambda-test&region={REGION}"
     assert settled(config.load()).store == f"{hot}+{in_bucket}"
+
+
+def test_a_sweep_touches_nothing_of_another_account_or_region(
+    aws: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(aws, secrets.token_bytes(32))
+    graphlambda.compute(array())
+    assert main(["aws", "sweep", "--older-than", "0", "--yes"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert (told[0], told[-1]) == (f"Deployment {aws} in {REGION}:{ACCOUNT}:", "Nothing is to be deleted.")
+    assert len(told) > 3
+    assert all(line.endswith("it is in another account or region") for line in told[1:-1])
+
+
+def test_a_sweep_that_can_ask_nobody_deletes_nothing(aws: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["aws", "sweep"]) == 1
+    assert "nobody is there to be asked" in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""Commands about functions: `deploy` makes those of a program, or says what it would do; `aws sweep` deletes what nobody needs.
+
+In: parsed arguments. Out: text and an exit code. Asks before anything is deleted. Must not decide anything: `api` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from graphlambda import config as settings
+from graphlambda.api import load_program
+from graphlambda.api.calls import deploy_by, plan_by
+from graphlambda.api.script import first_program
+from graphlambda.api.sweeping import place_of, sweep_agreed, would_sweep
+from graphlambda.cli.asking import agreed, refuse_nobody
+from graphlambda.cli.table import Command
+from graphlambda.deployer.sweep import DAY_S
+from graphlambda.errors import ConfigError
+
+if TYPE_CHECKING:
+    from graphlambda.compiler import Program
+
+
+def deploy(options: argparse.Namespace) -> int:
+    """Make the functions of a program, or print the calls that would."""
+    program, config = program_in(options.what, options.arguments)
+    if options.dry_run:
+        print(plan_by(program, config))
+        return 0
+    made = deploy_by(program, config)
+    print(f"{made.endpoint}: {len(made.created)} functions were made, {len(made.functions)} are there:")
+    for name in sorted(set(made.functions.values())):
+        print(f"  {name}")
+    return 0
+
+
+def program_in(what: str, arguments: list[str]) -> tuple[Program, settings.Config]:
+    """Return the program in a file, or the first that a script wants deployed or run, and its settings.
+
+    Raises:
+        ConfigError: the script wanted none.
+        ProgramFileError: the file is damaged, or was sealed by another key.
+    """
+    if not what.endswith(".py"):
+        return load_program(what), settings.load()
+    found = first_program(what, arguments)
+    if found is None:
+        raise ConfigError(
+            f"{what} ended and never asked graphlambda to compute, persist, deploy or run anything"
+        )
+    return found
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Show what nobody needs, and delete it when that is agreed to."""
+    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
+    config = settings.load(flags)
+    if not options.dry_run:
+        refuse_nobody(yes=options.yes)
+    older_than_s = options.older_than * DAY_S
+    found = would_sweep(config, older_than_s)
+    print(f"Deployment {config.deployment_id} in {place_of(config).strip(':')}:")
+    for piece, why in found.stays:
+        print(f"  stays   {piece.arn}  {why}")
+    for piece in found.gone:
+        print(f"  delete  {piece.arn}")
+    if options.dry_run or not found.gone:
+        print(f"{len(found.gone)} would be deleted." if found.gone else "Nothing is to be deleted.")
+        return 0
+    if not agreed(f"Delete these {len(found.gone)}?", yes=options.yes):
+        return 1
+    gone = sum(1 for _ in sweep_agreed(config, found, older_than_s))
+    kept = len(found.gone) - gone
+    print(f"{gone} are deleted." + (f" {kept} stay: somebody has begun to need them." if kept else ""))
+    return 0
+
+
+COMMANDS = {
+    "deploy": Command(
+        run=deploy,
+        help="make the functions of a program, or say what would be made",
+        more=(
+            "A script is run as Python would run it, up to the first program that it hands to compute, persist, deploy, run "
+            "or the scheduler `graphlambda`; that is deployed in place of being run. Settings come from the call that is "
+            "reached, and from GRAPHLAMBDA_* variables."
+        ),
+        arguments={
+            "--dry-run": {
+                "action": "store_true",
+                "help": "print the calls that would change something, and make none",
+            },
+            "what": {
+                "metavar": "SCRIPT_OR_PROGRAM",
+                "help": "a script (*.py), or the file of a saved program",
+            },
+            "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
+        },
+    ),
+    "aws sweep": Command(
+        run=sweep,
+        help="delete functions and layers that nobody needs",
+        more=(
+            "Deleted is what a manifest under the deployment's key proves to be its own, what no client needs now, no run may "
+            "still invoke, and nobody has deployed for so long. The next deploy makes again what it needs. All of it is shown "
+            "before anything is deleted."
+        ),
+        arguments={
+            "--older-than": {
+                "type": float,
+                "default": 7.0,
+                "metavar": "DAYS",
+                "help": "unused for so long; the default is 7",
+            },
+            "--dry-run": {"action": "store_true", "help": "show it, and delete nothing"},
+            "--yes": {"action": "store_true", "help": "do not ask"},
+            "--deployment": {"metavar": "ID", "help": "as `deployment_id=`; the default is your own"},
+            "--region": {"help": "as `region=`"},
+        },
+    ),
+}
