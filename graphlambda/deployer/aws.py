@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,18 +37,27 @@ from graphlambda.errors import CloudError, DeployTimeoutError
 READ_TIMEOUT_S = 120
 """An upload of a large layer is unpacked before it is answered."""
 
+PAGE = 50
+"""Functions that one answer to ListFunctions lists."""
+
 ACTIVE_TIMEOUT_S = 300.0
 """As long as AWS's own waiter `function_active_v2` waits; functions outside a VPC take seconds."""
 
+UNKNOWN_S = 10.0
+"""How long AWS's reads may lag behind what was made; AWS promises no bound."""
+
 POLL_S, NEAR_POLL_S = (0.5, 1.0), (0.01, 1.0)
 """Shortest and longest wait between two looks: AWS is ready in seconds, the local Lambda in milliseconds."""
+
+_ABSENT = "ResourceNotFoundException"
 
 
 def aws_cloud(region: str) -> AwsCloud:
     """Return the account of the user's own credentials chain, paced to what AWS takes of a whole process."""
     core = boto3.session.Session(botocore_session=get_session())
     client = core.client("lambda", region_name=region, config=_config())
-    return AwsCloud(client, endpoint=region, paces=paces_of(client.meta.endpoint_url), poll_s=POLL_S)
+    paces = paces_of(client.meta.endpoint_url)
+    return AwsCloud(client, endpoint=region, paces=paces, poll_s=POLL_S, unknown_s=UNKNOWN_S)
 
 
 def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
@@ -72,6 +82,9 @@ class AwsCloud:
     """Nobody's, by default: only AWS counts calls."""
 
     poll_s: tuple[float, float] = NEAR_POLL_S
+    unknown_s: float = 0.0
+    """How long a function that is waited for may be unknown to reads."""
+
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     at_once: AtOnce = at_once
@@ -80,7 +93,7 @@ class AwsCloud:
 
     def describe(self, *, functions: Iterable[str] = (), layers: Iterable[str] = ()) -> Deployed:
         """Return what there is; one GetFunction a function, ListLayerVersions and GetLayerVersion a layer."""
-        named, versions = tuple(functions), tuple(layers)
+        named, versions = self._worth_a_look(tuple(functions)), tuple(layers)
         found = zip(named, self.at_once(self._function, named, threads=LOOKERS), strict=True)
         newest = zip(versions, self.at_once(self._layer, versions), strict=True)
         return Deployed(
@@ -126,16 +139,14 @@ class AwsCloud:
         start_s = self.clock()
         pause_s, longest_s = self.poll_s
         while True:
-            function = _read_function(self._send("get_function", {"FunctionName": name}))
-            if function.state in READY:
+            function = self._function(name)
+            waited_s = self.clock() - start_s
+            if function is not None and function.state in READY:
                 return function
-            if function.state == FAILED:
-                raise CloudError(f"creation of {name}", FAILED, function.reason or "Lambda gives no reason")
-            if self.clock() - start_s > ACTIVE_TIMEOUT_S:
-                raise DeployTimeoutError(
-                    f"function {name!r} is still {function.state} after {ACTIVE_TIMEOUT_S:.0f} s "
-                    f"({function.reason or 'Lambda gives no reason'}). Deploy again to go on waiting"
-                )
+            if function is None and waited_s >= self.unknown_s:
+                raise CloudError(f"get_function {name}", _ABSENT, f"Function not found: {name}")
+            if function is not None:
+                _still_pending(name, function, waited_s)
             self.sleep(pause_s)
             pause_s = min(longest_s, pause_s * 1.5)
 
@@ -147,11 +158,19 @@ class AwsCloud:
         """
         return int(self._send("get_account_settings", {})["AccountLimit"]["UnreservedConcurrentExecutions"])
 
+    def _worth_a_look(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the functions that may be there: of many names, a list of all tells in fewer calls, if the account has few."""
+        most = len(names) // PAGE * PAGE
+        if not most:
+            return names
+        listed = {each["FunctionName"] for each in islice(self._all("list_functions", "Functions"), most + 1)}
+        return names if len(listed) > most else tuple(name for name in names if name in listed)
+
     def _function(self, name: str) -> DeployedFunction | None:
         try:
             return _read_function(self._send("get_function", {"FunctionName": name}))
         except CloudError as error:
-            if error.code == "ResourceNotFoundException":
+            if error.code == _ABSENT:
                 return None
             raise
 
@@ -224,7 +243,7 @@ def _absent_is_empty(items: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from items
     except CloudError as error:
-        if error.code != "ResourceNotFoundException":
+        if error.code != _ABSENT:
             raise
 
 
@@ -237,6 +256,23 @@ def _with_bytes(value: Any) -> Any:
             return {key: _with_bytes(item) for key, item in value.items()}
         case _:
             return value
+
+
+def _still_pending(name: str, function: DeployedFunction, waited_s: float) -> None:
+    """Return if it is worth to go on waiting.
+
+    Raises:
+        CloudError: its creation failed.
+        DeployTimeoutError: it takes too long.
+    """
+    why = function.reason or "Lambda gives no reason"
+    if function.state == FAILED:
+        raise CloudError(f"creation of {name}", FAILED, why)
+    if waited_s > ACTIVE_TIMEOUT_S:
+        raise DeployTimeoutError(
+            f"function {name!r} is still {function.state} after {ACTIVE_TIMEOUT_S:.0f} s ({why}). "
+            "Deploy again to go on waiting"
+        )
 
 
 def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
