@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CUTS = 3
 """Of each link while something runs: of fewer attempts than a task has."""
 
-LONGEST_S = 60
+LONGEST_S = 120
 """How long a run may take before it is cancelled, which fails its test."""
 
 
