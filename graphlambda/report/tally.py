@@ -24,27 +24,11 @@ from graphlambda.scheduler.events import (
     TasksSpared,
     TaskUndone,
 )
-from graphlambda.scheduler.outcomes import Kind
+from graphlambda.scheduler.kinds import Kind
+from graphlambda.scheduler.policy import NEVER_BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NOT_RUN = frozenset(
-    {
-        Kind.THROTTLED,
-        Kind.NOT_READY,
-        Kind.UNREACHABLE,
-        Kind.REQUEST_TOO_LARGE,
-        Kind.MISSING_FUNCTION,
-        Kind.EXPIRED,
-        Kind.DENIED,
-        Kind.REFUSED,
-    }
-)
-"""Outcomes of invocations that no function saw: Lambda neither counts nor bills them.
-
-Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (Invocations)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +163,7 @@ class Tally:
 
     def _end(self, event: InvocationEnded) -> None:
         self._throttled += event.failure == Kind.THROTTLED
-        if event.failure in NOT_RUN:
+        if event.failure in NEVER_BEGUN:
             return
         self._invocations += 1
         self._cold += event.cold

@@ -65,14 +65,13 @@ class Choosing:
 
     def next(self, now_s: float, *, in_flight: int) -> Chosen:
         """Return the tasks of the next invocation; none where none is ready, or may be sent."""
-        state = self._state
-        while self._singles:
-            task = self._singles.popleft()
-            if state.is_runnable(task):
-                return Chosen(self._home(task), state.follow([task], 0))
-            state.give_back(task)  # one of its inputs was lost meanwhile
+        single = self._single(now_s)
+        if single.tasks:
+            return single
         table, wait_s = self._first(now_s)
-        return Chosen(wait_s=wait_s) if table is None else self._of(table, in_flight)
+        if table is None:
+            return Chosen(wait_s=min(filter(None, (single.wait_s, wait_s)), default=0.0))
+        return self._of(table, in_flight)
 
     def learn(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
@@ -85,6 +84,22 @@ class Choosing:
         self._units[own].durations.add(tasks_s, cold=answered.cold)
         self._overhead.add((max(0.0, seconds - sum(answered.seconds)),), cold=answered.cold)
         self._units[own].reply_bytes = reply_bytes / max(1, len(together))
+
+    def _single(self, now_s: float) -> Chosen:
+        """Return the first of the tasks that go alone whose function is ready; they pass the account's pace."""
+        state, least_s = self._state, 0.0
+        for _ in range(len(self._singles)):
+            task = self._singles.popleft()
+            if not state.is_runnable(task):
+                state.give_back(task)  # one of its inputs was lost meanwhile
+                continue
+            home = self._home(task)
+            wait_s = self._gate.unready.wait_s(self._units[home].function, now_s)
+            if not wait_s:
+                return Chosen(home, state.follow([task], 0))
+            self._singles.append(task)
+            least_s = min(least_s or wait_s, wait_s)
+        return Chosen(wait_s=least_s)
 
     def _first(self, now_s: float) -> tuple[int | None, float]:
         """Return the first table, in the order, that may be sent now; else after how long one may that is held back."""

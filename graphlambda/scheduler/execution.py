@@ -10,6 +10,7 @@ with what comes first then. So a successor starts in the same turn of the loop t
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from graphlambda.scheduler.choosing import Choosing
 from graphlambda.scheduler.gate import Came, Gate
 from graphlambda.scheduler.journal import unsent
 from graphlambda.scheduler.keeper import BACKLOG_BYTES
+from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.mending import Mending
-from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
+from graphlambda.scheduler.outcomes import Answered, outcome_of, outcome_of_error
 from graphlambda.scheduler.pace import Window
 from graphlambda.scheduler.policy import NEVER_BEGUN, NOT_ACCEPTED, RULES, Ran, backoff_s, error_after
 from graphlambda.scheduler.pressure import Pressure
@@ -42,6 +44,9 @@ FORGOTTEN = 1.1
 LOOK_EVERY_S = 0.5
 """How often stragglers are looked for, where there is nothing else to send."""
 
+_ROUNDING_S = 1e-6
+"""Two waits that end so close together are one."""
+
 FLUSH_AT = 256
 """How many deletions are collected before the store is called."""
 
@@ -62,8 +67,10 @@ class Execution:
         self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
         self._backups = Backups(self._units)
         self._gate = Gate(self._limits.rates, self._limits.concurrency)
-        self._looking = self._holding = False
-        self._mending = Mending(tools, state, requests, self._units, self._begin, self._rest, past)
+        self._looking, self._held_until_s = False, math.inf
+        self._mending = Mending(
+            tools, state, requests, self._units, self._gate.unready, self._begin, self._rest, past
+        )
         self._choosing = Choosing(
             self._limits,
             state,
@@ -98,7 +105,8 @@ class Execution:
         flight then is dropped.
         """
         self._over = asyncio.get_running_loop().create_future()
-        self._resting = self._looking = self._holding = False
+        self._resting = self._looking = False
+        self._held_until_s = math.inf
         try:
             self._go_on()
             await self._over
@@ -153,8 +161,8 @@ class Execution:
         now_s = self._tools.clock.monotonic()
         chosen = self._choosing.next(now_s, in_flight=self._in_flight)
         if not chosen.tasks:
-            if chosen.wait_s and not self._holding:
-                self._holding = True
+            if chosen.wait_s and now_s + chosen.wait_s < self._held_until_s - _ROUNDING_S:
+                self._held_until_s = now_s + chosen.wait_s
                 self._begin(self._hold(chosen.wait_s))
             return None
         if chosen.is_overfull:
@@ -169,9 +177,9 @@ class Execution:
         return Batch(table, tasks, promised_bytes, entry, is_backup)
 
     async def _hold(self, seconds: float) -> None:
-        """Go on when the account lets something begin again."""
+        """Go on when the account, or a function, lets something begin again."""
         await self._tools.clock.sleep(seconds)
-        self._holding = False
+        self._held_until_s = math.inf
 
     async def _invocation(self, batch: Batch) -> None:
         """Send some tasks and settle what comes back."""
@@ -317,7 +325,7 @@ class Execution:
         since_s = self._refused_since_s = now_s if self._refused_since_s is None else self._refused_since_s
         if now_s - since_s > self._limits.stall_s:
             what = f"no invocation was accepted for {now_s - since_s:.0f} s"
-            raise error_after(failed.kind, what=what, message=failed.message)
+            raise error_after(failed, what=what)
         if not self._resting:
             self._resting = True
             self._window.shrink(self._in_flight - 1)

@@ -1,4 +1,4 @@
-"""When the next invocation may begin, by what an account lets begin in a second.
+"""When the next invocation may begin, by what an account lets begin in a second, and by which functions are ready.
 
 In: which functions' invocations begin and end, and when. Out: how long to wait. Pure: must not read a clock, nor wait.
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
+
+from graphlambda.scheduler.unready import Unready
 
 if TYPE_CHECKING:
     from graphlambda.scheduler.limits import Rates
@@ -67,6 +69,7 @@ class Gate:
     """Lets the invocations of one run begin."""
 
     def __init__(self, rates: Rates, concurrency: int) -> None:
+        self.unready = Unready()
         self._requests = _moments(concurrency, rates.requests_per_s)
         cold = rates.cold_starts_per_s
         self._cold_starts = None if cold is None else Moments(int(cold), 1.0)
@@ -75,12 +78,14 @@ class Gate:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is ever held back."""
-        return self._requests is not None or self._cold_starts is not None
+        """Whether anything may be held back."""
+        return self._requests is not None or self._cold_starts is not None or bool(self.unready)
 
     def wait_s(self, function: str, now_s: float) -> float:
         """Return after how long an invocation of a function may begin; 0: now."""
-        wait_s = self._requests.wait_s(now_s) if self._requests else 0.0
+        wait_s = self.unready.wait_s(function, now_s)
+        if self._requests:
+            wait_s = max(wait_s, self._requests.wait_s(now_s))
         if self._cold_starts and self._busy[function] >= self._there[function]:
             wait_s = max(wait_s, self._cold_starts.wait_s(now_s))
         return wait_s
@@ -89,6 +94,7 @@ class Gate:
         """Let an invocation begin; to be told when it has come back."""
         if self._requests:
             self._requests.take(now_s)
+        self.unready.enter(function, now_s)
         self._busy[function] += 1
         if self._cold_starts is None or self._busy[function] <= self._there[function]:
             return Entry(function, None)
@@ -99,6 +105,8 @@ class Gate:
     def leave(self, entry: Entry, came: Came) -> None:
         """Learn what became of an invocation."""
         self._busy[entry.function] -= 1
+        if came is not Came.NOWHERE:
+            self.unready.taken(entry.function)
         if entry.cold_at_s is None or self._cold_starts is None or came in {Came.COLD, Came.UNKNOWN}:
             return
         self._cold_starts.give_back(entry.cold_at_s)

@@ -3,6 +3,9 @@
 In: a function's name and a payload. Out: its reply. One request an invocation, no retries of its own (a
 retry may run a task twice: that is the loop's decision), thousands in flight over kept connections.
 
+What Lambda says of who asks is seen to before the reply is returned, so that the next request does better: credentials
+that have expired are looked for anew, and where this machine's clock is wrong, requests are dated by the service's.
+
 Sources: AWS, "Invoke" (API reference) for headers; "Lambda quotas" for how long an answer may take.
 """
 
@@ -11,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from graphlambda.runtime.sigv4 import sign
 from graphlambda.scheduler.connections import Connections, head
 from graphlambda.scheduler.invoke import Reply
-from graphlambda.scheduler.outcomes import EXPIRED
+from graphlambda.scheduler.kinds import Kind
+from graphlambda.scheduler.refusals import UNKNOWN_KEYS, refused
 
 if TYPE_CHECKING:
     import ssl
@@ -26,6 +32,9 @@ if TYPE_CHECKING:
 
     from graphlambda.scheduler.answers import Answer
     from graphlambda.scheduler.clock import Clock
+
+_WHO_ASKS = frozenset({400, 401, 403})
+"""Statuses of what is wrong with keys or clock."""
 
 _HEADERS = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "RequestResponse"}
 
@@ -58,9 +67,10 @@ class HttpInvoker:
         proxy: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`endpoint` is a URL without a path; `credentials` is asked at each invocation, so they may change.
+        """`endpoint` is a URL; `credentials` is asked at each invocation, so they may change.
 
-        `renew` is called where the service calls them expired, in a thread, before the reply that says so is returned.
+        `renew` is called where the service calls them expired, or does not know them, in a thread, before the reply that
+        says so is returned.
         `tail` asks for the last 4 KB of the function's log with every reply.
         """
         self._endpoint = endpoint.rstrip("/")
@@ -69,9 +79,12 @@ class HttpInvoker:
         self._renew = renew
         self._renewing = asyncio.Lock()
         self._clock = clock
+        self._late_s = 0.0
         self._headers = {**_HEADERS, "X-Amz-Log-Type": "Tail"} if tail else _HEADERS
-        self._host = urlsplit(endpoint).netloc.rpartition("@")[2]
-        self._connections = Connections(self._endpoint, most=connections, proxy=proxy, tls=tls)
+        parts = urlsplit(self._endpoint)
+        self._host, self._folder = parts.netloc.rpartition("@")[2], parts.path
+        self._server = self._endpoint.removesuffix(self._folder) if self._folder else self._endpoint
+        self._connections = Connections(self._server, most=connections, proxy=proxy, tls=tls)
 
     def __repr__(self) -> str:
         return f"HttpInvoker({self._endpoint!r})"
@@ -84,12 +97,13 @@ class HttpInvoker:
             ConnectionRefusedError: the endpoint is unreachable; nothing was sent.
             ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
         """
-        keys = self._credentials()
+        keys, late_s = self._credentials(), self._late_s
         try:
             async with asyncio.timeout(timeout_s):
-                reply = _reply(await self._connections.exchange(self._request(function, payload, keys)))
-                if reply.error_code in EXPIRED:
-                    await self._renewed(keys)
+                answer = await self._connections.exchange(self._request(function, payload, keys))
+                reply = _reply(answer)
+                if reply.status in _WHO_ASKS:
+                    await self._see_to(reply, keys, late_s, answer.headers.get("date"))
                 return reply
         except TimeoutError as error:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
@@ -97,6 +111,15 @@ class HttpInvoker:
             raise
         except ConnectionError as error:
             raise ConnectionError(f"{self._endpoint}: {error}") from error
+
+    async def _see_to(self, reply: Reply, keys: Credentials, late_s: float, date: str) -> None:
+        """Have the next request do better where keys or clock are why this one was refused."""
+        kind = refused(reply).kind
+        if kind is Kind.CLOCK_WRONG and date and self._late_s == late_s:
+            with suppress(ValueError):  # what is no date teaches nothing
+                self._late_s = parsedate_to_datetime(date).timestamp() - self._clock.time()
+        elif kind is Kind.EXPIRED or reply.error_code in UNKNOWN_KEYS:
+            await self._renewed(keys)
 
     async def _renewed(self, keys: Credentials) -> None:
         """Have credentials renewed that have expired, once for all invocations that were signed with them."""
@@ -110,11 +133,11 @@ class HttpInvoker:
 
     def _request(self, function: str, payload: bytes, keys: Credentials) -> bytes:
         """Return a request as it is sent."""
-        path = f"/2015-03-31/functions/{quote(function, safe='')}/invocations"
+        path = f"{self._folder}/2015-03-31/functions/{quote(function, safe='')}/invocations"
         signed = sign(
-            "POST", self._endpoint + path, self._headers, payload, access_key=keys.access_key,
+            "POST", self._server + path, self._headers, payload, access_key=keys.access_key,
             secret_key=keys.secret_key, token=keys.token, region=self._region, service="lambda",
-            now=self._clock.time(),
+            now=self._clock.time() + self._late_s,
         )  # fmt: skip
         sent = {**signed, **self._connections.headers, "Content-Length": str(len(payload))}
         return head("POST", self._connections.prefix + path, self._host, sent) + payload
@@ -131,6 +154,7 @@ def _reply(answer: Answer) -> Reply:
         payload=payload,
         log_tail=b64decode(headers.get("x-amz-log-result", "")).decode(errors="replace"),
         retry_after_s=_seconds(headers.get("retry-after", "0")),
+        request_id=headers.get("x-amzn-requestid"),
     )
 
 

@@ -30,6 +30,8 @@ class Reply:
     """The last 4 KB of the function's log, where asked for."""
 
     retry_after_s: float
+    request_id: str = ""
+    """Lambda's number of the invocation, which its log lines bear."""
 
 
 class Invoker(Protocol):

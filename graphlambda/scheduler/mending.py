@@ -13,14 +13,15 @@ from graphlambda.errors import DeployError
 from graphlambda.runtime.wire import value_name
 from graphlambda.scheduler.failures import Culprit, exception_of
 from graphlambda.scheduler.journal import charged, replaced
+from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.losses import Losses
-from graphlambda.scheduler.outcomes import Kind
 from graphlambda.scheduler.policy import (
     UNREADABLE,
     UNSENT,
     Step,
     backoff_s,
     error_after,
+    held_too_long,
     hold_s,
     step_after,
     step_after_error,
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from graphlambda.errors import RunError
-    from graphlambda.scheduler.outcomes import Failed
     from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.requests import Requests
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Tools, Unit
+    from graphlambda.scheduler.unready import Unready
 
 RAISED = "raised"
 """The way in which tasks fail by themselves; the others are `Kind`s."""
@@ -53,6 +54,7 @@ class Mending:
         state: RunState,
         requests: Requests,
         units: Sequence[Unit],
+        unready: Unready,
         begin: Callable[[Coroutine[Any, Any, None]], None],
         rest: Callable[[Failed], None],
         past: Past,
@@ -67,6 +69,7 @@ class Mending:
         self._state = state
         self._requests = requests
         self._units = units
+        self._unready = unready
         self._begin = begin
         self._rest = rest
         self._charged: Counter[tuple[str, int]] = Counter(past.charged)
@@ -89,7 +92,7 @@ class Mending:
         attempts = max(self._charged[kind, task] for task in tasks)
         step = step_after(kind, tasks=len(tasks), attempts=attempts, idempotent=idempotent)
         if step in {Step.FAIL, Step.UNKNOWN}:
-            raise self._error(step, kind, self._named(table, function, tasks), failed.message)
+            raise self._error(step, failed, self._named(table, function, tasks))
         self._tools.teller.retried(tasks, kind.value)
         held_s = hold_s(
             kind, since_s=failed.after_s, timeout_s=self._limits.function_timeout_s, idempotent=idempotent
@@ -97,6 +100,9 @@ class Mending:
         match step:
             case Step.WAIT:
                 self._rest(failed)
+                self._give_back(tasks)
+            case Step.HOLD:
+                self._hold(table, function, tasks, failed)
                 self._give_back(tasks)
             case Step.RETRY:
                 self._charge(kind, tasks)
@@ -108,12 +114,23 @@ class Mending:
             case _ if await self._replaced(table, function, step, failed.module):
                 self.again(tasks)
             case _:
-                raise self._error(Step.FAIL, kind, self._named(table, function, tasks), failed.message)
+                raise self._error(Step.FAIL, failed, self._named(table, function, tasks))
 
-    def _error(self, step: Step, kind: Kind, what: str, message: str) -> RunError:
+    def _error(self, step: Step, failed: Failed, what: str) -> RunError:
         if step is Step.UNKNOWN:
-            return unknown(what=what, message=f"{kind}: {message}")
-        return error_after(kind, what=what, message=message)
+            return unknown(what=what, message=f"{failed.kind}: {failed.message}")
+        return error_after(failed, what=what)
+
+    def _hold(self, table: int, function: str, tasks: Sequence[int], failed: Failed) -> None:
+        """Have a function asked again later, and by one invocation at a time; what it refuses for too long fails."""
+        refused_s = self._unready.refused(
+            function,
+            self._tools.clock.monotonic(),
+            lambda tries: max(failed.retry_after_s, backoff_s(tries, self._tools.random)),
+        )
+        if held_too_long(failed.kind, refused_s):
+            what = f"{self._named(table, function, tasks)}: not taken for {refused_s:.0f} s"
+            raise error_after(failed, what=what)
 
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""
@@ -168,7 +185,7 @@ class Mending:
             except DeployError as error:
                 kind = Kind.OUT_OF_MEMORY if step is Step.ENLARGE else Kind.MISSING_MODULE
                 message = f"and a function that would do could not be made: {error}"
-                raise error_after(kind, what=f"function {function}", message=message) from error
+                raise error_after(Failed(kind, message), what=f"function {function}") from error
             unit.function = twin or function
             self._tools.keeper.note(replaced(operation, unit.function))
             return twin is not None
@@ -199,12 +216,12 @@ class Mending:
     def _charge(self, way: str, tasks: Iterable[int]) -> None:
         """Charge some tasks with an attempt that failed in one way: each way has its bound, which holds over several clients.
 
-        But for expired credentials: another client has others.
+        But for credentials and clocks: another client has others.
         """
         for task in tasks:
             self._charged[way, task] += 1
             self._in_vain[task] += 1
-            if way != Kind.EXPIRED:
+            if way not in {Kind.EXPIRED, Kind.CLOCK_WRONG}:
                 self._tools.keeper.note(charged(task, way, self._charged[way, task]))
 
     async def _later(

@@ -22,7 +22,7 @@ from graphlambda.errors import (
     ThrottledError,
     TimedOutError,
 )
-from graphlambda.scheduler.outcomes import Kind
+from graphlambda.scheduler.kinds import Failed, Kind
 
 if TYPE_CHECKING:
     from random import Random
@@ -60,6 +60,9 @@ class Step(Enum):
 
     WAIT = auto()
     """All again after a while; nobody is charged."""
+
+    HOLD = auto()
+    """All again when their function takes invocations; nobody is charged. Others go on meanwhile."""
 
     SINGLY = auto()
     """Each again in an invocation of its own: one of them may be to blame, none is charged."""
@@ -105,6 +108,9 @@ class Rule:
     attempts: int = 1
     """How often a single task is tried that fails in this way, where `alone` is RETRY."""
 
+    within_s: float = 0.0
+    """How long a function may refuse in this way, where `alone` is HOLD."""
+
     error: type[RunError] = InvokeError
     """Raised in the end."""
 
@@ -113,6 +119,15 @@ class Rule:
 
     ran: Ran = Ran.PERHAPS
 
+
+READY_S = 600.0
+"""How long a function may take to be ready: a network interface takes minutes, so does a snapshot."""
+
+NETWORK_S = 300.0
+"""How long its VPC may have no room for a function: others may give some back."""
+
+KNOWN_S = 30.0
+"""How long it takes until all of AWS knows a right, or a function, that is new."""
 
 _REDEPLOY = "Deploy the program again."
 RULES: dict[Kind, Rule] = {
@@ -123,7 +138,14 @@ RULES: dict[Kind, Rule] = {
         remedy="Lower `concurrency=`, or raise the account's quota.",
         ran=Ran.NO,
     ),
-    Kind.NOT_READY: Rule(Step.WAIT, Step.WAIT, remedy=_REDEPLOY, ran=Ran.NO),
+    Kind.NOT_READY: Rule(Step.HOLD, Step.HOLD, within_s=READY_S, remedy=_REDEPLOY, ran=Ran.NO),
+    Kind.NO_NETWORK: Rule(
+        Step.HOLD,
+        Step.HOLD,
+        within_s=NETWORK_S,
+        remedy="Amazon EC2 gives it no network interface; try again later.",
+        ran=Ran.NO,
+    ),
     Kind.OUT_OF_MEMORY: Rule(
         Step.ENLARGE,
         error=OutOfMemoryError,
@@ -139,6 +161,21 @@ RULES: dict[Kind, Rule] = {
         attempts=3,
         error=EnvironmentLostError,
         remedy="The task ends its process: a crash in native code, `os._exit`, or memory beyond `memory_mb=`.",
+    ),
+    Kind.RESTORE_FAILED: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=3,
+        error=EnvironmentLostError,
+        remedy="Its snapshot does not come back to life: set SnapStart off for this operation, or deploy again.",
+        ran=Ran.NO,
+    ),
+    Kind.NOT_MOUNTED: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=3,
+        remedy="May its role, and its security group, use the file system?",
+        ran=Ran.NO,
     ),
     Kind.NO_ANSWER: Rule(
         Step.RETRY,
@@ -160,6 +197,14 @@ RULES: dict[Kind, Rule] = {
         Step.RETRY,
         attempts=2,
         remedy="They were asked for anew once. Renew them with `aws sso login`, `aws configure`, or whatever made them.",
+        ran=Ran.NO,
+    ),
+    Kind.CLOCK_WRONG: Rule(
+        Step.RETRY,
+        Step.RETRY,
+        attempts=2,
+        remedy="Requests were dated by AWS's own clock once. Set this machine's: `sudo timedatectl set-ntp true`, or "
+        "`sudo sntp -sS time.apple.com`.",
         ran=Ran.NO,
     ),
     Kind.REQUEST_TOO_LARGE: Rule(
@@ -190,30 +235,46 @@ RULES: dict[Kind, Rule] = {
         ran=Ran.NO,
     ),
     Kind.MISSING_FUNCTION: Rule(
-        Step.FAIL, Step.FAIL, remedy=f"It was deleted meanwhile. {_REDEPLOY}", ran=Ran.NO
+        Step.HOLD,
+        Step.HOLD,
+        within_s=KNOWN_S,
+        remedy=f"It was deleted meanwhile. {_REDEPLOY}",
+        ran=Ran.NO,
+    ),
+    Kind.BROKEN: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY, ran=Ran.NO),
+    Kind.RUNTIME_FAILED: Rule(
+        Step.RETRY,
+        attempts=2,
+        remedy="This is an error of graphlambda's: please report it, with this message.",
     ),
     Kind.DENIED: Rule(
-        Step.FAIL, Step.FAIL, remedy="The credentials need `lambda:InvokeFunction` on it.", ran=Ran.NO
+        Step.HOLD,
+        Step.HOLD,
+        within_s=KNOWN_S,
+        remedy="The credentials need `lambda:InvokeFunction` on it: `graphlambda aws policy`.",
+        ran=Ran.NO,
     ),
     Kind.REFUSED: Rule(Step.FAIL, Step.FAIL, remedy=_REDEPLOY, ran=Ran.NO),
 }
 
 
-UNSENT = frozenset({Kind.UNREACHABLE, Kind.EXPIRED})
+UNSENT = frozenset({Kind.UNREACHABLE, Kind.EXPIRED, Kind.CLOCK_WRONG})
 """Kinds of invocations of which no function heard: no task of a batch is to blame, and they may go together again."""
 
-NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone is Step.WAIT)
+NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone in {Step.WAIT, Step.HOLD})
 """Kinds of invocations that Lambda did not take; after others, it is not Lambda that keeps a run waiting."""
 
 NEVER_BEGUN = NOT_ACCEPTED | {
     Kind.UNREACHABLE,
     Kind.EXPIRED,
+    Kind.CLOCK_WRONG,
     Kind.REQUEST_TOO_LARGE,
-    Kind.MISSING_FUNCTION,
-    Kind.DENIED,
     Kind.REFUSED,
 }
-"""Kinds of invocations for which no execution environment was made."""
+"""Kinds of invocations for which no execution environment was made: Lambda neither counts nor bills them.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (Invocations)
+"""
 
 
 def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:
@@ -279,10 +340,19 @@ def lost_too_often(times: int, *, again: int, tasks: int) -> bool:
     return times >= MOST_LOSSES or again > MOST_AGAIN * tasks
 
 
-def error_after(kind: Kind, *, what: str, message: str) -> RunError:
-    """Return the error that ends a run: what, why, and what to do."""
-    rule = RULES[kind]
-    return rule.error(f"{what}: {kind}: {message}. {rule.remedy}".rstrip())
+def held_too_long(kind: Kind, seconds: float) -> bool:
+    """Whether a function has refused for longer than what may pass takes to pass."""
+    return seconds > RULES[kind].within_s
+
+
+def error_after(failed: Failed, *, what: str) -> RunError:
+    """Return the error that ends a run: what, why, what to do, and the end of the function's log where it came."""
+    rule = RULES[failed.kind]
+    remedy = failed.remedy or rule.remedy
+    error = rule.error(f"{what}: {failed.kind}: {failed.message.rstrip('.')}. {remedy}".rstrip())
+    if failed.log:
+        error.add_note(f"The end of the function's log:\n{failed.log.rstrip()}")
+    return error
 
 
 def unknown(*, what: str, message: str) -> OutcomeUnknownError:

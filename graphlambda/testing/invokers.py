@@ -45,16 +45,18 @@ def reply(payload: bytes = b"{}", **fields: Any) -> Reply:
     return Reply(**{**well, **fields}, payload=payload)
 
 
-def refusal(status: int, error_code: str, reason: str = "", retry_after_s: float = 0.0) -> Reply:
+def refusal(
+    status: int, error_code: str, reason: str = "", retry_after_s: float = 0.0, message: str = "no"
+) -> Reply:
     """Return how Lambda refuses an invocation."""
-    body = json.dumps({"Message": "no", "Reason": reason}).encode()
+    body = json.dumps({"Message": message, "Reason": reason}).encode()
     return reply(body, status=status, error_code=error_code, reason=reason, retry_after_s=retry_after_s)
 
 
-def function_error(error_type: str, message: str = "") -> Reply:
+def function_error(error_type: str, message: str = "", **fields: Any) -> Reply:
     """Return how Lambda reports that a function failed, with HTTP status 200."""
     body = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
-    return reply(body, function_error="Unhandled")
+    return reply(body, function_error="Unhandled", **fields)
 
 
 @dataclass(slots=True)

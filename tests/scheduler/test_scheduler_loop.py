@@ -278,8 +278,7 @@ def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
         (ConnectionRefusedError("refused"), InvokeError, "unreachable", 8),
         (refusal(500, "ServiceException"), InvokeError, "ServiceException", 5),
         (refusal(403, "ExpiredTokenException"), InvokeError, "aws sso login", 2),
-        (refusal(403, "AccessDeniedException"), InvokeError, "lambda:InvokeFunction", 1),
-        (refusal(404, "ResourceNotFoundException"), InvokeError, "Deploy the program again", 1),
+        (refusal(502, "InvalidZipFileException"), InvokeError, "Deploy the program again", 1),
         (LATE, TimedOutError, "timeout_s=", 1),
         (KILLED, OutOfMemoryError, "memory_mb=", 1),
         (

@@ -1,4 +1,4 @@
-"""What each answer of Lambda means: one test a row of AWS's tables."""
+"""What answers of our runtime mean, and an invoker's exceptions; refusals and crashes have tables of their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 from graphlambda.errors import InvokeError, RunError, ThrottledError
 from graphlambda.runtime.wire import VERSION
-from graphlambda.scheduler.outcomes import Answered, Failed, Kind, outcome_of, outcome_of_error
-from graphlambda.testing.invokers import function_error, refusal, reply
+from graphlambda.scheduler.kinds import Failed, Kind
+from graphlambda.scheduler.outcomes import Answered, outcome_of, outcome_of_error
+from graphlambda.testing.invokers import reply
 
 if TYPE_CHECKING:
     from graphlambda.scheduler.invoke import Reply
@@ -21,80 +22,6 @@ if TYPE_CHECKING:
 def kind_of(told: Reply) -> Kind | None:
     outcome = outcome_of(told)
     return outcome.kind if isinstance(outcome, Failed) else None
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "kind"),
-    [
-        (429, "TooManyRequestsException", Kind.THROTTLED),
-        (429, "", Kind.THROTTLED),
-        (413, "RequestTooLargeException", Kind.REQUEST_TOO_LARGE),
-        (413, "SerializedRequestEntityTooLargeException", Kind.REQUEST_TOO_LARGE),
-        (409, "ResourceConflictException", Kind.NOT_READY),
-        (409, "CodeArtifactUserPendingException", Kind.NOT_READY),
-        (409, "SnapStartNotReadyException", Kind.NOT_READY),
-        (502, "ResourceNotReadyException", Kind.NOT_READY),
-        (502, "ENINotReadyException", Kind.NOT_READY),
-        (502, "EC2ThrottledException", Kind.NOT_READY),
-        (502, "SubnetIPAddressLimitReachedException", Kind.NOT_READY),
-        (502, "InvalidZipFileException", Kind.REFUSED),
-        (502, "KMSDisabledException", Kind.REFUSED),
-        (502, "EC2AccessDeniedException", Kind.REFUSED),
-        (502, "InvalidRuntimeException", Kind.REFUSED),
-        (500, "ServiceException", Kind.SERVICE_FAILED),
-        (503, "", Kind.SERVICE_FAILED),
-        (404, "ResourceNotFoundException", Kind.MISSING_FUNCTION),
-        (403, "ExpiredTokenException", Kind.EXPIRED),
-        (403, "AccessDeniedException", Kind.DENIED),
-        (403, "UnrecognizedClientException", Kind.DENIED),
-        (403, "InvalidSignatureException", Kind.DENIED),
-        (400, "InvalidRequestContentException", Kind.REFUSED),
-        (415, "UnsupportedMediaTypeException", Kind.REFUSED),
-        (400, "RecursiveInvocationException", Kind.REFUSED),
-    ],
-)
-def test_what_a_refusal_means(status: int, code: str, kind: Kind) -> None:
-    assert kind_of(refusal(status, code)) is kind
-
-
-def test_a_refusal_says_its_reason_and_how_long_to_wait() -> None:
-    told = refusal(429, "TooManyRequestsException", "CallerRateLimitExceeded", retry_after_s=2)
-    assert outcome_of(told) == Failed(Kind.THROTTLED, "TooManyRequestsException: CallerRateLimitExceeded", 2)
-
-
-@pytest.mark.parametrize(
-    ("error_type", "message", "kind"),
-    [
-        ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 3.00 seconds", Kind.TIMED_OUT),
-        ("", "2026-01-01T00:00:00Z 1 Task timed out after 3.00 seconds", Kind.TIMED_OUT),
-        ("Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited", Kind.OUT_OF_MEMORY),
-        ("Runtime.ExitError", "Runtime exited with error: signal: killed", Kind.OUT_OF_MEMORY),
-        ("Runtime.ExitError", "Runtime exited with error: signal: segmentation fault", Kind.ENVIRONMENT_LOST),
-        ("Runtime.ExitError", "Runtime exited without providing a reason", Kind.ENVIRONMENT_LOST),
-        ("MemoryError", "", Kind.OUT_OF_MEMORY),
-        ("Function.ResponseSizeTooLarge", "Response payload size exceeded", Kind.RESPONSE_TOO_LARGE),
-        ("ValueStoreError", "cannot read value b-1", Kind.STORE_FAILED),
-        ("LostValueError", "cannot read value b-1", Kind.STORE_FAILED),
-        ("FrameError", "the frame of r/batch is damaged", Kind.DAMAGED),
-    ],
-)
-def test_what_a_functions_failure_means(error_type: str, message: str, kind: Kind) -> None:
-    assert kind_of(function_error(error_type, message)) is kind
-
-
-def test_out_of_memory_may_be_told_by_the_log_only() -> None:
-    body = json.dumps({"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited"}).encode()
-    told = reply(
-        body, function_error="Unhandled", log_tail="REPORT Status: error Error Type: Runtime.OutOfMemory"
-    )
-    assert kind_of(told) is Kind.OUT_OF_MEMORY
-
-
-def test_a_failed_import_names_the_module() -> None:
-    message = "Unable to import module 'graphlambda_runtime.handler': No module named 'scipy.linalg'"
-    assert outcome_of(function_error("Runtime.ImportModuleError", message)) == Failed(
-        Kind.MISSING_MODULE, message, module="scipy.linalg"
-    )
 
 
 def test_an_answer_that_is_not_json_is_garbled() -> None:

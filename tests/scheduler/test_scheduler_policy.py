@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from graphlambda.errors import EnvironmentLostError, OutOfMemoryError, ThrottledError, TimedOutError
-from graphlambda.scheduler.outcomes import Kind
+from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.policy import (
     LAST_BACKOFF_S,
     RULES,
@@ -30,7 +30,8 @@ def test_every_kind_of_failure_has_a_rule() -> None:
     [
         (Kind.THROTTLED, 1, 99, Step.WAIT),
         (Kind.THROTTLED, 7, 99, Step.WAIT),
-        (Kind.NOT_READY, 1, 0, Step.WAIT),
+        (Kind.NOT_READY, 1, 99, Step.HOLD),
+        (Kind.NO_NETWORK, 7, 99, Step.HOLD),
         (Kind.OUT_OF_MEMORY, 7, 0, Step.SINGLY),
         (Kind.OUT_OF_MEMORY, 1, 0, Step.ENLARGE),
         (Kind.TIMED_OUT, 7, 0, Step.SINGLY),
@@ -52,8 +53,8 @@ def test_every_kind_of_failure_has_a_rule() -> None:
         (Kind.REQUEST_TOO_LARGE, 7, 0, Step.SINGLY),
         (Kind.RESPONSE_TOO_LARGE, 1, 0, Step.FAIL),
         (Kind.MISSING_MODULE, 7, 0, Step.REBUILD),
-        (Kind.MISSING_FUNCTION, 7, 0, Step.FAIL),
-        (Kind.DENIED, 7, 0, Step.FAIL),
+        (Kind.MISSING_FUNCTION, 7, 0, Step.HOLD),
+        (Kind.DENIED, 7, 0, Step.HOLD),
         (Kind.DAMAGED, 7, 0, Step.RETRY),
         (Kind.DAMAGED, 1, 1, Step.FAIL),
         (Kind.REFUSED, 7, 0, Step.FAIL),
@@ -165,7 +166,7 @@ def test_how_often_a_store_may_lose_something(times: int, again: int, tasks: int
     ],
 )
 def test_an_error_says_who_what_and_what_to_do(kind: Kind, error: type[Exception], remedy: str) -> None:
-    raised = error_after(kind, what="task x", message="signal: killed")
+    raised = error_after(Failed(kind, "signal: killed"), what="task x")
     assert type(raised) is error
     assert str(raised).startswith(f"task x: {kind.value}: signal: killed. ")
     assert remedy in str(raised)

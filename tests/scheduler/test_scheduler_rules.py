@@ -79,8 +79,8 @@ def story(bench: Bench, fault: Fault, times: int, **limits: Any) -> tuple[list[i
             [0.1],
             "AuthenticationError",
         ),
-        (refusal(403, "AccessDeniedException"), 9, [1], [], "InvokeError"),
-        (refusal(404, "ResourceNotFoundException"), 9, [1], [], "InvokeError"),
+        (refusal(403, "RequestTimeTooSkewed"), 1, [1, 2], [0.1], "2"),
+        (refusal(403, "RequestTimeTooSkewed"), 9, [1, 2], [0.1], "InvokeError"),
         (refusal(502, "InvalidZipFileException"), 9, [1], [], "InvokeError"),
     ],
 )

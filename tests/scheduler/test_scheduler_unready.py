@@ -1,0 +1,155 @@
+"""Functions that are not ready: asked by one invocation at a time, waited for within bounds, in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphlambda.compiler.program import Gather
+from graphlambda.errors import InvokeError
+from graphlambda.scheduler import Limits
+from graphlambda.scheduler.events import InvocationEnded, InvocationStarted
+from graphlambda.scheduler.gate import Came, Gate
+from graphlambda.scheduler.limits import UNPACED
+from graphlambda.scheduler.policy import KNOWN_S, READY_S
+from graphlambda.scheduler.unready import ASKING_S, Unready
+from graphlambda.testing.invokers import refusal
+from graphlambda.testing.programs import program_of
+from graphlambda.testing.virtual import LoopClock, run_virtually
+from tests.scheduler.bench import WIDE_12, Bench, wide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphlambda.scheduler.invoke import Reply
+
+PENDING = refusal(502, "ResourceNotReadyException")
+DENIED = refusal(403, "AccessDeniedException")
+ABSENT = refusal(404, "ResourceNotFoundException")
+F, G = "gl-f", "gl-g"
+
+
+def second(_tries: int) -> float:
+    return 1.0
+
+
+# ---- the bookkeeping alone ---------------------------------------------------------------------------------------
+
+
+def test_after_a_refusal_nobody_asks_for_a_while_and_then_one() -> None:
+    unready = Unready()
+    assert (unready.wait_s(F, 0.0), bool(unready)) == (0.0, False)
+    assert unready.refused(F, 10.0, second) == 0.0
+    assert (unready.wait_s(F, 10.25), unready.wait_s(G, 10.25)) == (0.75, 0.0)
+    assert unready.wait_s(F, 11.0) == 0.0
+    unready.enter(F, 11.0)
+    assert unready.wait_s(F, 11.0) == ASKING_S
+    unready.taken(F)
+    assert (unready.wait_s(F, 11.0), bool(unready)) == (0.0, False)
+
+
+def test_what_was_sent_before_the_refusal_was_known_makes_no_wait_longer() -> None:
+    unready, tries = Unready(), list[int]()
+
+    def noted(number: int) -> float:
+        tries.append(number)
+        return 1.0
+
+    for _ in range(100):
+        unready.refused(F, 10.0, noted)
+    assert (tries, unready.wait_s(F, 10.0)) == ([0], 1.0)
+    unready.enter(F, 11.0)
+    assert unready.refused(F, 11.5, noted) == 1.5
+    assert (tries, unready.wait_s(F, 11.5)) == ([0, 1], 1.0)
+
+
+def test_who_asks_and_is_not_refused_soon_is_followed_by_others() -> None:
+    unready = Unready()
+    unready.refused(F, 0.0, second)
+    unready.enter(F, 1.0)
+    unready.enter(F, 1.0 + ASKING_S)
+    assert unready.wait_s(F, 1.0 + ASKING_S) == 0.0
+
+
+def test_the_gate_lets_a_function_go_that_took_an_invocation() -> None:
+    gate = Gate(UNPACED, 8)
+    assert not gate.holds
+    gate.unready.refused(F, 0.0, second)
+    assert (gate.holds, gate.wait_s(F, 0.0), gate.wait_s(G, 0.0)) == (True, 1.0, 0.0)
+    gate.leave(gate.enter(F, 1.0), Came.NOWHERE)
+    assert gate.holds
+    gate.leave(gate.enter(F, 1.0), Came.WARM)
+    assert not gate.holds
+
+
+# ---- in a run ----------------------------------------------------------------------------------------------------
+
+
+class Late:
+    """An invoker whose functions refuse until their time."""
+
+    def __init__(self, bench: Bench, until_s: Mapping[str, float], told: Reply) -> None:
+        self._bench = bench
+        self._until_s = until_s
+        self._told = told
+        self.refusals = 0
+
+    async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
+        await asyncio.sleep(0.03)
+        if asyncio.get_running_loop().time() < self._until_s.get(function, 0.0):
+            self.refusals += 1
+            return self._told
+        return await self._bench.inner.invoke(function, payload, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def ran(bench: Bench, program: Any, late: Late, **limits: Any) -> list[Any]:
+    return run_virtually(bench.execute(program, late, clock=LoopClock(), limits=Limits(**limits)))
+
+
+@pytest.mark.parametrize(
+    ("told", "until_s"), [(PENDING, 240.0), (DENIED, KNOWN_S - 11), (ABSENT, KNOWN_S - 11)]
+)
+def test_a_function_that_is_ready_late_costs_few_requests_and_no_attempt(
+    bench: Bench, told: Reply, until_s: float
+) -> None:
+    late = Late(bench, {F: until_s}, told)
+    assert ran(bench, wide(12), late, batch=1, concurrency=4, idempotent=False) == WIDE_12
+    assert late.refusals < 4 + 10 + until_s / 5
+    assert {event.attempt for event in bench.of(InvocationStarted)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("told", "bound_s", "said"),
+    [
+        (PENDING, READY_S, r"not taken for 60\d s: not ready: ResourceNotReadyException: no\. Deploy"),
+        (DENIED, KNOWN_S, r"not taken for 3\d s: access denied: .*`lambda:InvokeFunction`"),
+        (ABSENT, KNOWN_S, r"not taken for 3\d s: missing function: .*Deploy the program again"),
+    ],
+)
+def test_a_function_that_never_gets_ready_ends_the_run_within_its_bound(
+    bench: Bench, told: Reply, bound_s: float, said: str
+) -> None:
+    with pytest.raises(InvokeError, match=rf"operation f \(function gl-f\): {said}"):
+        ran(bench, wide(12), Late(bench, {F: 1e9}, told), batch=1, concurrency=4)
+    assert bound_s < bench.events[-1].at_s - bench.events[0].at_s < bound_s + 11
+
+
+def test_other_functions_go_on_while_one_is_not_ready(bench: Bench) -> None:
+    tasks = [*[("f", i) for i in range(6)], *[("h", i) for i in range(6)], ("g", Gather(list(range(12))))]
+    late = Late(bench, {F: 60.0}, PENDING)
+    bench.operations["gl-h"] = lambda i: i + 1
+    ran(bench, program_of(tasks, [12]), late, batch=1, concurrency=2)
+    ended = [event for event in bench.of(InvocationEnded) if not event.failure]
+    assert [event.function for event in ended] == [*["gl-h"] * 6, *[F] * 6, G]
+    assert ended[5].at_s - bench.events[0].at_s < 1.0
+
+
+def test_a_refusal_of_one_function_leaves_the_concurrency_as_it_is(bench: Bench) -> None:
+    late = Late(bench, {F: 20.0}, PENDING)
+    assert ran(bench, wide(12), late, batch=1, concurrency=12) == WIDE_12
+    assert bench.inner.most_in_flight == 11  # all but the one that asked
