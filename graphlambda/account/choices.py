@@ -109,6 +109,9 @@ class Choices:
     vpc: Vpc | None = None
     """Where functions are; None: outside any VPC."""
 
+    allow_vpc: bool = False
+    """Whether single operations may be put into a VPC, though functions as a whole are not."""
+
     def told(self) -> dict[str, Any]:
         """Return what a template says of them, for `choices_of` to read; what was left at its default is left out."""
         return {name: value for name, value in asdict(self).items() if value}

@@ -1,6 +1,6 @@
-"""What a deployment costs a month while nothing runs, by a dated table.
+"""What a deployment costs a month while nothing runs.
 
-In: what stands. Out: US dollars, each with what they are for. Must not fetch anything: see `PRICES`.
+Pure. In: what stands, prices. Out: US dollars, each with what they are for. Must not count what only a run costs.
 """
 
 from __future__ import annotations
@@ -9,23 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphlambda.account.stack import NONE
+from graphlambda.prices import CACHE_LEAST_GB, HOURS_A_MONTH, gb_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from graphlambda.account.standing import Standing
+    from graphlambda.account.standing import Ready, Standing
+    from graphlambda.prices import Prices
 
-AS_OF, REGION = "2026-06", "us-east-1"
-"""When and where the prices were these."""
-
-PRICES: Mapping[str, tuple[float, str]] = {
-    "bucket": (0.023, "https://aws.amazon.com/s3/pricing/"),
-    "log": (0.03, "https://aws.amazon.com/cloudwatch/pricing/"),
-    "cache": (0.084 * 730, "https://aws.amazon.com/elasticache/pricing/"),
-}
-"""US dollars for a GB during a month, and the page that says so. Of a cache, at least `LEAST_GB` are billed."""
-
-LEAST_GB = 0.1
+_MONTH_S = HOURS_A_MONTH * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +29,29 @@ class Cost:
     """A month."""
 
 
-def monthly(standing: Standing) -> tuple[Cost, ...]:
-    """Return what costs, at least; functions, layers, roles and policies do not."""
-    return tuple(_costs(standing))
+def monthly(standing: Standing, prices: Prices) -> tuple[Cost, ...]:
+    """Return what costs, at least; functions that nobody keeps ready, layers, roles and policies do not."""
+    return tuple(_costs(standing, prices))
 
 
-def _costs(standing: Standing) -> Iterator[Cost]:
+def _costs(standing: Standing, prices: Prices) -> Iterator[Cost]:
     stored_gb = sum(part.size_bytes for part in standing.parts.values()) / 1e9
     if stored_gb:
-        yield Cost(what=f"{stored_gb:,.3f} GB in the bucket", usd=stored_gb * PRICES["bucket"][0])
+        yield Cost(what=f"{stored_gb:,.3f} GB in the bucket", usd=stored_gb * prices.s3_storage.usd)
     if standing.log_bytes:
         log_gb = standing.log_bytes / 1e9
-        yield Cost(what=f"{log_gb:,.3f} GB in the log", usd=log_gb * PRICES["log"][0])
+        yield Cost(what=f"{log_gb:,.3f} GB in the log", usd=log_gb * prices.log_storage.usd)
     if standing.cache != NONE:
-        yield Cost(what=f"a cache of {LEAST_GB} GB or more", usd=LEAST_GB * PRICES["cache"][0])
+        usd = CACHE_LEAST_GB * HOURS_A_MONTH * prices.cache_storage.usd
+        yield Cost(what=f"a cache of {CACHE_LEAST_GB} GB or more", usd=usd)
+    for each in standing.ready:
+        yield from _readiness(each, prices)
+
+
+def _readiness(ready: Ready, prices: Prices) -> Iterator[Cost]:
+    gb_s = gb_seconds(ready.memory_mb, _MONTH_S)
+    if ready.environments:
+        usd = ready.environments * gb_s * prices.provisioned[ready.architecture].usd
+        yield Cost(what=f"{ready.environments} environments of {ready.function} that wait", usd=usd)
+    if ready.has_snapshot:
+        yield Cost(what=f"a snapshot of {ready.function}", usd=gb_s * prices.snapshot.usd)

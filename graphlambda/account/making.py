@@ -62,7 +62,10 @@ def draft(account: Account, names: Names, flags: Mapping[str, Any]) -> Choices:
                 "`graphlambda aws init --adopt` takes it as it is"
             )
         before = found
-    return changed(before, _placed(account, names, before, flags), names)
+    choices = changed(before, _placed(account, names, before, flags), names)
+    if choices.bucket:
+        account.ask("s3", "head_bucket", Bucket=choices.bucket, ExpectedBucketOwner=names.account)
+    return choices
 
 
 def intend(account: Account, names: Names, flags: Mapping[str, Any], patience: Patience) -> Intent:

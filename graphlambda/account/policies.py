@@ -89,7 +89,7 @@ def deployer(names: Names, choices: Choices) -> Policy:
         _allow("Deploy", _READ + _WRITE, _below(names, choices, ARTIFACTS, MANIFESTS)),
         _pass_role(names, choices),
         *_runs(names, choices),
-        *([_allow("LookAtTheVpc", _LOOK, EVERYTHING)] if choices.vpc else []),
+        *([_allow("LookAtTheVpc", _LOOK, EVERYTHING)] if choices.vpc or choices.allow_vpc else []),
     )
 
 
@@ -112,7 +112,7 @@ def function(names: Names, choices: Choices) -> Policy:
         *_key(names, choices),
         *(each for number, grant in enumerate(choices.data) for each in _data(names, number, grant)),
         *_secrets(choices.secrets),
-        *(_interfaces(names) if choices.vpc else []),
+        *(_interfaces(names) if choices.vpc or choices.allow_vpc else []),
     )
 
 

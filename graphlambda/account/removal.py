@@ -76,6 +76,7 @@ class Removal:
             self._passing("delete_function", FunctionName=name)
         for name in standing.functions:
             self._await_end(name)
+        self._await_interfaces(standing)
         for name in standing.layers:
             self._remove_layer(name)
         if standing.bucket:
@@ -98,6 +99,24 @@ class Removal:
             return str(answer.get("Configuration", {}).get("State", ABSENT))
 
         self.patience.until(look, lambda state: state != "Deleting", f"the function {function}")
+
+    def _await_interfaces(self, standing: Standing) -> None:
+        """Wait until Lambda has taken back the network interfaces in security groups that go with the stack."""
+        groups = [each.name for each in standing.resources if each.type == "AWS::EC2::SecurityGroup"]
+        if not groups:
+            return
+        of_lambda = [
+            {"Name": "group-id", "Values": groups},
+            {"Name": "description", "Values": ["AWS Lambda VPC ENI*"]},
+        ]
+
+        def look() -> str:
+            found = self.account.pages(
+                "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=of_lambda
+            )
+            return "in use" if any(True for _ in found) else ABSENT
+
+        self.patience.until(look, ABSENT.__eq__, "Lambda's network interface in the VPC")
 
     def _remove_layer(self, name: str) -> None:
         """Delete the versions of a layer that we published: they are described by the digest that their name ends in."""

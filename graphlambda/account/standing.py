@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from graphlambda.account.aws import Account
     from graphlambda.deployer.names import Names
 
+_NONE_WAIT = frozenset({"ProvisionedConcurrencyConfigNotFoundException", "404"})
+"""Lambda's word for a version that nothing is provisioned for, and what a server says that knows of no such thing."""
+
+_LATEST = "$LATEST"
 _MISSING = frozenset({"NoSuchBucket", "404", "NoSuchKey"})
 
 
@@ -48,6 +52,20 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A published version of a function that AWS keeps ready, and bills while it waits."""
+
+    function: str
+    memory_mb: int
+    architecture: str
+    environments: int
+    """Provisioned concurrency."""
+
+    has_snapshot: bool
+    """SnapStart's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """All that is there for a deployment; of one that was never made, or is gone, nothing is."""
 
@@ -65,6 +83,7 @@ class Standing:
     """Of the stack."""
 
     functions: tuple[str, ...]
+    ready: tuple[Ready, ...]
     layers: Mapping[str, tuple[int, ...]]
     """Versions, by the layer's name."""
 
@@ -108,13 +127,15 @@ def survey(account: Account, names: Names) -> Standing:
     stack = read(answer) if answer and state in READY else None
     bucket = _bucket(account, names, stack)
     found = [*_objects(account, names, bucket)] if bucket else []
+    versions = [*_versions(account, names)]
     return Standing(
         names=names,
         state=state,
         stack=stack,
         is_ours=bool(answer) and chosen(account, names) is not None,
         resources=tuple(_resources(account, names)) if answer else (),
-        functions=tuple(_functions(account, names)),
+        functions=tuple(sorted({each["FunctionName"] for each in versions})),
+        ready=tuple(_ready(account, each) for each in versions if each["Version"] != _LATEST),
         layers=dict(_layers(account, names)),
         bucket=bucket,
         parts=_parts(names, found),
@@ -134,12 +155,18 @@ def _bucket(account: Account, names: Names, stack: Stack | None) -> str:
     """Return the bucket that the stack names, or the one that a stack would have made, if it is there."""
     bucket = stack.bucket if stack else names.bucket
     try:
-        account.ask("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=names.account)
+        _first(account, names, bucket)
     except CloudError as error:
-        if error.code in _MISSING or (error.code == "403" and stack is None):  # 403: of somebody else
+        if error.code in _MISSING or (error.code in DENIED and stack is None):  # of somebody else
             return ""
         raise
     return bucket
+
+
+def _first(account: Account, names: Names, bucket: str) -> Mapping[str, Any]:
+    """Look whether there is a bucket, as whoever may list nothing but our prefix may."""
+    below = {"Bucket": bucket, "Prefix": f"{names.prefix}/", "ExpectedBucketOwner": names.account}
+    return account.ask("s3", "list_objects_v2", **below, MaxKeys=1)
 
 
 def _objects(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str, Any]]:
@@ -160,7 +187,7 @@ def _living(
     account: Account, names: Names, bucket: str, found: Iterable[Mapping[str, Any]]
 ) -> tuple[str, ...]:
     """Return the runs whose lease was renewed a moment ago, by S3's clock."""
-    answer = account.ask("s3", "head_bucket", Bucket=bucket, ExpectedBucketOwner=names.account)
+    answer = _first(account, names, bucket)
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     start, end = f"{names.prefix}/{RUNS}/", f"/{LEASE}"
     return tuple(
@@ -181,10 +208,32 @@ def _resources(account: Account, names: Names) -> Iterator[Resource]:
         yield Resource(type=each["ResourceType"], name=name, state=each["ResourceStatus"])
 
 
-def _functions(account: Account, names: Names) -> Iterator[str]:
-    for each in account.pages("lambda", "list_functions", "Functions"):
+def _versions(account: Account, names: Names) -> Iterator[Mapping[str, Any]]:
+    """Yield the deployment's functions in all their versions: only what is kept ready has more than the latest."""
+    for each in account.pages("lambda", "list_functions", "Functions", FunctionVersion="ALL"):
         if owned(names.deployment, each["FunctionName"]):
-            yield each["FunctionName"]
+            yield each
+
+
+def _ready(account: Account, version: Mapping[str, Any]) -> Ready:
+    return Ready(
+        function=version["FunctionName"],
+        memory_mb=version["MemorySize"],
+        architecture=version["Architectures"][0],
+        environments=_environments(account, version),
+        has_snapshot=version.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
+    )
+
+
+def _environments(account: Account, version: Mapping[str, Any]) -> int:
+    wanted = {"FunctionName": version["FunctionName"], "Qualifier": version["Version"]}
+    try:
+        answer = account.ask("lambda", "get_provisioned_concurrency_config", **wanted)
+    except CloudError as error:
+        if error.code in _NONE_WAIT:
+            return 0
+        raise
+    return int(answer["RequestedProvisionedConcurrentExecutions"])
 
 
 def _layers(account: Account, names: Names) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -5,13 +5,14 @@ In: parsed arguments. Out: text and an exit code. Asks before anything is made o
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
 from graphlambda.account import making, policies
 from graphlambda.account.choices import CACHES, Choices
-from graphlambda.account.costs import AS_OF, REGION, monthly
+from graphlambda.account.costs import monthly
 from graphlambda.account.removal import Removal
 from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience
@@ -19,9 +20,10 @@ from graphlambda.account.standing import survey
 from graphlambda.account.template import template
 from graphlambda.cli.asking import agreed, refuse_nobody
 from graphlambda.cli.table import Command
+from graphlambda.errors import ConfigError
+from graphlambda.prices import prices_of
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     from graphlambda.account import Stack
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 ABOUT = "set up, look at and take away what runs on AWS need"
 
 _CHOICES = (
-    "cache", "role_arn", "permissions_boundary", "kms_key_arn", "bucket", "tags", "data", "secrets", *making.PLACE,
+    "cache", "role_arn", "permissions_boundary", "kms_key_arn", "bucket", "tags", "data", "secrets", "allow_vpc", *making.PLACE,
 )  # fmt: skip
 _POLICIES = ("deployer", "runner", "function", "trust", "bucket")
 
@@ -46,6 +48,7 @@ def init(options: argparse.Namespace) -> int:
     refuse_nobody(yes=options.yes)
     patience = Patience()
     if options.adopt:
+        _refuse_choices(options)
         intent = making.adopt(account, names)
     else:
         intent = making.intend(account, names, _flags(options), patience)
@@ -72,9 +75,10 @@ def status(options: argparse.Namespace) -> int:
     _list(standing)
     for run in standing.living:
         print(f"  run{'':<29} {run}, which a client goes on with")
-    costs = monthly(standing)
+    prices = prices_of(names.region)
+    costs = monthly(standing, prices)
     total_usd = sum(each.usd for each in costs)
-    print(f"While nothing runs this costs ${total_usd:,.2f} a month (prices of {AS_OF}, {REGION}):")
+    print(f"While nothing runs this costs ${total_usd:,.2f} a month (list prices of {prices.region}):")
     for each in costs:
         print(f"  ${each.usd:,.2f}  {each.what}")
     return 0
@@ -138,6 +142,16 @@ def _where(options: argparse.Namespace) -> tuple[Account, Names]:
 
 def _flags(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in _CHOICES}
+
+
+def _refuse_choices(options: argparse.Namespace) -> None:
+    """Refuse flags that would change a stack that is to stay as it is.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    if given := [name for name, value in _flags(options).items() if value is not None]:
+        raise ConfigError(f"--adopt changes nothing of the stack: leave out what chooses {', '.join(given)}")
 
 
 def _place(names: Names) -> str:
@@ -219,6 +233,10 @@ _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
         "data",
     ),
     "--secret": _many("ARN", "a secret or SSM parameter that functions may read", "secrets"),
+    "--allow-vpc": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "whether operations may be put into a VPC by their settings",
+    },
     "--template": {"action": "store_true", "help": "print the CloudFormation template and change nothing"},
     "--adopt": {
         "action": "store_true",
@@ -229,7 +247,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
 _WHERE = ("--deployment", "--region")
 _WANTED = (
     "--cache", "--vpc", "--subnet", "--security-group", "--role-arn", "--permissions-boundary", "--kms-key", "--bucket",
-    "--tag", "--data", "--secret",
+    "--tag", "--data", "--secret", "--allow-vpc",
 )  # fmt: skip
 
 COMMANDS = {

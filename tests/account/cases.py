@@ -26,6 +26,7 @@ FULL = Choices(
     tags={"team": "climate"},
     data=(grant("s3://observations/era5"), grant("s3://results/2026/:rw"), grant("s3://everything")),
     secrets=(SECRET, PARAMETER),
+    allow_vpc=True,
 )
 IN_A_VPC = Choices(cache="valkey-vpc", vpc=VPC)
 OF_OTHERS = Choices(

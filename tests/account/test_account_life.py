@@ -16,19 +16,19 @@ from zlib import crc32
 import pytest
 
 from graphlambda.account import Stack, making, network, rootkey
+from graphlambda.account.aws import Account
 from graphlambda.account.choices import Choices, grant
 from graphlambda.account.removal import Removal
 from graphlambda.account.stacks import Patience, additions, chosen, create, delete
-from graphlambda.account.standing import survey
+from graphlambda.account.standing import Ready, survey
 from graphlambda.account.template import template
 from graphlambda.cli import main
 from graphlambda.errors import ConfigError, StackError
 from tests.account.cases import CASES, NAMES, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from graphlambda.account.aws import Account
     from graphlambda.account.template import Template
     from graphlambda.deployer.names import Names
 
@@ -347,6 +347,27 @@ def test_functions_are_put_into_a_subnet_of_each_zone_with_a_way_to_s3(
     delete(moto_account, names, PATIENCE)
     left = [*moto_account.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=ours(names))]
     assert left == []
+
+
+class Provisioned(Account):
+    """An account whose versions have three environments that wait: moto knows nothing of them."""
+
+    def ask(self, service: str, method: str, **params: Any) -> Mapping[str, Any]:
+        if method == "get_provisioned_concurrency_config":
+            return {"RequestedProvisionedConcurrentExecutions": 3}
+        return super().ask(service, method, **params)
+
+
+def test_what_aws_keeps_ready_of_a_function_is_seen(moto_account: Account, names: Names) -> None:
+    made = create(moto_account, names, template(names, PLAIN), PATIENCE)
+    name = f"gl-{made.names.deployment}-mean-1"
+    deploy(moto_account, names, name, {"graphlambda": names.deployment})
+    moto_account.ask("lambda", "publish_version", FunctionName=name)
+    standing = survey(Provisioned(moto_account.session, moto_account.region), names)
+    assert standing.functions == (name,)
+    assert standing.ready == (
+        Ready(function=name, memory_mb=128, architecture="x86_64", environments=3, has_snapshot=False),
+    )
 
 
 def ours(names: Names) -> list[dict[str, Any]]:
