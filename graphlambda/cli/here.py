@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 
 from graphlambda import config as settings
+from graphlambda.account.doctor import is_well
 from graphlambda.api import caching
+from graphlambda.api.doctor import diagnose
 from graphlambda.api.explain import explain as explained
 from graphlambda.cli.deploying import program_in
 from graphlambda.cli.table import Command
@@ -40,6 +42,15 @@ def explain(options: argparse.Namespace) -> int:
     """Print why the functions of a program hold what they hold."""
     print(explained(*program_in(options.what, options.arguments)))
     return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print a line for each thing that runs stand on; 1 if anything is to be done."""
+    given = {name: getattr(options, name) for name in ("endpoint", "region", "deployment_id")}
+    lines = diagnose(settings.load(given))
+    for line in lines:
+        print(line)
+    return 0 if is_well(lines) else 1
 
 
 def cache(options: argparse.Namespace) -> int:
@@ -97,6 +108,20 @@ COMMANDS = {
                 "metavar": "MB",
                 "help": "with clear: only what was used least recently, down to MB",
             },
+        },
+    ),
+    "doctor": Command(
+        run=doctor,
+        help="look at all that runs stand on, and say what is to be done",
+        more=(
+            "Credentials, quotas, role, bucket, cache, clock, this machine; at last one tiny function is made and writes and "
+            "reads where values lie. Settings come from GRAPHLAMBDA_* variables, but for those given here. The exit code is "
+            "1 where anything is to be done."
+        ),
+        arguments={
+            "--endpoint": {"help": "`aws`, or a URL; else the local Lambda"},
+            "--region": {"help": "of AWS"},
+            "--deployment-id": {"help": "which deployment", "metavar": "ID"},
         },
     ),
 }

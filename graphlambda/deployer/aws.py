@@ -22,6 +22,7 @@ from botocore.exceptions import ConnectionError as UnreachableError
 from botocore.session import get_session
 
 from graphlambda.deployer.functions import (
+    AccountLimits,
     Call,
     Configuration,
     Deployed,
@@ -151,12 +152,23 @@ class AwsCloud:
             pause_s = min(longest_s, pause_s * 1.5)
 
     def concurrency(self) -> int:
-        """Return how many invocations the account runs at one moment of functions that reserve none.
+        """Return how many invocations the account runs at one moment of functions that reserve none; raises as `limits` does."""
+        return self.limits().unreserved
+
+    def limits(self) -> AccountLimits:
+        """Return what the account allows.
 
         Raises:
             CloudError: the control plane refused to say.
         """
-        return int(self._send("get_account_settings", {})["AccountLimit"]["UnreservedConcurrentExecutions"])
+        answer = self._send("get_account_settings", {})
+        limit, usage = answer["AccountLimit"], answer["AccountUsage"]
+        return AccountLimits(
+            concurrency=limit["ConcurrentExecutions"],
+            unreserved=limit["UnreservedConcurrentExecutions"],
+            code_bytes=usage["TotalCodeSize"],
+            most_code_bytes=limit["TotalCodeSize"],
+        )
 
     def _worth_a_look(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the functions that may be there: of many names, a list of all tells in fewer calls, if the account has few."""

@@ -195,6 +195,20 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """What an account allows in a region, and what of it is used."""
+
+    concurrency: int
+    """Invocations at one moment."""
+
+    unreserved: int
+    """What of it no function has for itself."""
+
+    code_bytes: int
+    most_code_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """What the account holds for a program."""
 

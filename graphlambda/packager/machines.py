@@ -28,6 +28,9 @@ _SYSTEMS = {
 """What the managed runtimes stand on: glibc and its system.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"""
 
+PYTHONS = tuple(_SYSTEMS)
+"""Minor versions of Python that functions can have."""
+
 _OLDEST_MINOR = {"x86_64": 5, "arm64": 17}
 """glibc 2.5 is manylinux1, 2.17 the first with an arm64 policy: https://peps.python.org/pep-0600/"""
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, AwsCloud, aws_cloud, endpoint_cloud
-from graphlambda.deployer.functions import Call, Made
+from graphlambda.deployer.functions import AccountLimits, Call, Made
 from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, Paces, TokenBucket
 from graphlambda.errors import CloudError, DeployTimeoutError
 
@@ -183,9 +183,10 @@ def test_only_an_absent_function_counts_as_absent() -> None:
 
 
 def test_the_accounts_concurrency_is_what_no_function_reserves() -> None:
-    cloud, _, _ = cloud_of(
-        {"AccountLimit": {"ConcurrentExecutions": 50, "UnreservedConcurrentExecutions": 10}}
-    )
+    limit = {"ConcurrentExecutions": 50, "UnreservedConcurrentExecutions": 10, "TotalCodeSize": 300}
+    cloud, _, _ = cloud_of({"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": 7}})
+    assert cloud.limits() == AccountLimits(concurrency=50, unreserved=10, code_bytes=7, most_code_bytes=300)
+    cloud, _, _ = cloud_of({"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": 7}})
     assert cloud.concurrency() == 10
 
 

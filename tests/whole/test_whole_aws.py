@@ -17,6 +17,7 @@ import graphlambda
 from graphlambda import config
 from graphlambda.api import account
 from graphlambda.api.account import settled
+from graphlambda.api.doctor import diagnose
 from graphlambda.api.session import session_of
 from graphlambda.cli import main
 from graphlambda.errors import CacheWarning, ConfigError, ProgramFileError, RefusedError, StackError
@@ -223,3 +224,51 @@ def test_a_sweep_touches_nothing_of_another_account_or_region(
 def test_a_sweep_that_can_ask_nobody_deletes_nothing(aws: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["aws", "sweep"]) == 1
     assert "nobody is there to be asked" in capsys.readouterr().err
+
+
+def told(**flags: Any) -> dict[str, str]:
+    """Return the doctor's lines by subject; of several, the last."""
+    return {line.subject: f"{line.verdict}: {line.told}" for line in diagnose(config.load(flags))}
+
+
+def test_the_doctor_sees_what_is_missing_and_looks_on(aws: str) -> None:
+    lines = told()
+    assert lines["credentials"] == f"ok: arn:aws:sts::{ACCOUNT}:user/moto"
+    assert lines["clock"].startswith("ok: ")
+    assert lines["stack"].startswith(f"do: there is no stack graphlambda-{aws} in account {ACCOUNT}")
+    assert lines["concurrency"].startswith("ok: 8, of which 8 are not reserved; runs use 8. 1,000 are usual")
+    assert lines["a function"] == "skipped: see above"
+
+
+def test_the_doctor_has_a_function_write_and_read_where_values_lie(aws: str) -> None:
+    bucket = init(aws, secrets.token_bytes(32))
+    s3 = boto3.client("s3", REGION)
+    place = f"s3://{bucket}/graphlambda/{aws}"
+    assert told()["bucket"].startswith(f"do: block all public access of {place}")
+    closed = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    lines = told()
+    assert lines["bucket"] == f"ok: {place}, this account's, encrypted (AES256), no public access"
+    assert lines["a function"].startswith(f"ok: wrote and read in {place}; it took ")
+    assert lines["memory"] == "ok: memory_mb=2048: the function below has it"
+    assert lines["cache"] == "skipped: this deployment has none"
+    assert lines["role"].startswith("do: ")  # moto knows no role of that name
+
+
+def test_the_doctor_tries_the_cache_from_a_function(aws: str, front: CacheFront) -> None:
+    bucket = init(aws, secrets.token_bytes(32))
+    lines = told(store=f"{front.url}+s3://{bucket}/graphlambda/{aws}")
+    assert lines["cache"] == f"ok: valkey:localhost:{front.port} takes this client"
+    functions = [
+        f"{line.verdict} {line.told.partition(';')[0]}"
+        for line in diagnose(config.load({"store": f"{front.url}+s3://{bucket}/graphlambda/{aws}"}))
+        if line.subject == "a function"
+    ]
+    assert functions == [
+        f"ok wrote and read in valkey:localhost:{front.port}",
+        f"ok wrote and read in s3://{bucket}/graphlambda/{aws}",
+    ]
