@@ -15,7 +15,9 @@ import pytest
 
 pytest.register_assert_rewrite("graphlambda.testing")
 
-from graphlambda.testing import s3_servers  # noqa: E402  (after its asserts were registered)
+from graphlambda.testing import requests, s3_servers  # noqa: E402  (after their asserts were registered)
+
+requests.watch()
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,13 +16,18 @@ from botocore.session import get_session
 
 from graphlambda.account.stack import Stack, read
 from graphlambda.deployer.names import Names
-from graphlambda.deployer.retry import CALLS_PER_S, TokenBucket
+from graphlambda.deployer.retry import paces_of
 from graphlambda.errors import CloudError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5})
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    user_agent_extra="graphlambda",
+)
 """Few calls, all of which may be repeated: botocore's own backoff does."""
 
 
@@ -35,7 +40,6 @@ class Account:
 
     region: str
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    _pace: TokenBucket = field(default_factory=lambda: TokenBucket(CALLS_PER_S), repr=False, compare=False)
 
     def client(self, service: str) -> Any:
         """Return boto3's client of a service."""
@@ -51,7 +55,7 @@ class Account:
             CloudError: AWS refused, or could not be reached.
         """
         with told(_named(method, params)):
-            self._take_turn(service)
+            self._take_turn(service, method)
             answer: Mapping[str, Any] = getattr(self.client(service), method)(**params)
         return answer
 
@@ -59,7 +63,7 @@ class Account:
         """Yield what stands under some keys in each page of a service's answer; raises as `ask` does."""
         with told(_named(method, params)):
             for page in self.client(service).get_paginator(method).paginate(**params):
-                self._take_turn(service)
+                self._take_turn(service, method)
                 for key in keys:
                     yield from page.get(key, ())
 
@@ -90,10 +94,10 @@ class Account:
         answer = self.described(names.stack)
         return None if answer is None else read(answer)
 
-    def _take_turn(self, service: str) -> None:
+    def _take_turn(self, service: str, method: str) -> None:
         """Wait for a turn where all calls of an account share a quota that is small and not raisable."""
         if service == "lambda":
-            self._pace.take()
+            paces_of(self.client(service).meta.endpoint_url).wait(method)
 
 
 def account(region: str) -> Account:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +25,9 @@ from graphlambda.deployer.plan import INLINE_BYTES, STUCK_S, disagreements
 from graphlambda.deployer.specs import configuration
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE, RecordingCloud, manifests_in
+from graphlambda.testing.requests import breaches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SETTINGS = Settings(memory_mb=2048, timeout_s=300, ephemeral_mb=512, role=ROLE)
@@ -235,47 +234,4 @@ def test_every_call_fits_lambdas_own_model_patterns_and_enums_included(
     for call in calls:
         params = {**call.params} | ({"Layers": [arn]} if "Layers" in call.params else {})
         shape = model.operation_model(operations[call.method]).input_shape
-        assert list(_breaches(shape, params, call.subject)) == []
-
-
-def test_the_check_against_the_model_finds_what_botocore_itself_lets_pass() -> None:
-    model = botocore.session.Session().get_service_model("lambda")
-    shape = model.operation_model("CreateFunction").input_shape
-    params = {"FunctionName": "a b", "Runtime": "python2.0", "Timeout": 0, "Colour": "red"}
-    assert sorted(_breaches(shape, params, "call")) == [
-        "call.Code is missing",
-        "call.Colour is unknown",
-        "call.FunctionName 'a b' is not like its pattern",
-        "call.Role is missing",
-        "call.Runtime 'python2.0' is not of the enum",
-        "call.Timeout 0 is under 1",
-    ]
-
-
-def _breaches(shape: Any, value: Any, where: str) -> Iterator[str]:
-    """Yield each way in which `value` is not of `shape`, by the whole of the service's model."""
-    limits = shape.metadata
-    size = (
-        value if shape.type_name in {"integer", "long"} else len(value) if hasattr(value, "__len__") else None
-    )
-    if size is not None and size < limits.get("min", size):
-        yield f"{where} {value!r} is under {limits['min']}"
-    if size is not None and size > limits.get("max", size):
-        yield f"{where} {value!r} is over {limits['max']}"
-    pattern = re.sub(
-        r"\\p\{\w+\}", r"\\w", limits.get("pattern", ".*")
-    )  # Java's classes of letters and digits
-    if isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield f"{where} {value!r} is not like its pattern"
-    if "enum" in limits and value not in limits["enum"]:
-        yield f"{where} {value!r} is not of the enum"
-    if shape.type_name == "structure":
-        yield from (f"{where}.{name} is missing" for name in shape.required_members if name not in value)
-        yield from (f"{where}.{name} is unknown" for name in value if name not in shape.members)
-        inner = [(shape.members[name], value[name], name) for name in value if name in shape.members]
-    elif shape.type_name == "map":
-        inner = [(shape.key, key, key) for key in value] + [(shape.value, value[key], key) for key in value]
-    else:
-        inner = [(shape.member, item, "*") for item in value] if shape.type_name == "list" else []
-    for member, item, name in inner:
-        yield from _breaches(member, item, f"{where}.{name}")
+        assert list(breaches(shape, params, call.subject)) == []
