@@ -33,6 +33,7 @@ GraphlambdaError
     ├── ResultTooLargeError        the result would not fit into the client's memory
     ├── RunCancelledError          the run was stopped
     ├── DeadlineError              the run took longer than `deadline_s`
+    ├── BudgetError                the run's next invocation might cost more than is left of `budget_usd`
     ├── RunHeldError               another client goes on with the run
     ├── RunLostError               another client has taken the run from this one
     └── NoSuchRunError             there is nothing of that run to go on with
@@ -41,6 +42,7 @@ GraphlambdaError
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 
 class GraphlambdaError(Exception):
@@ -206,6 +208,52 @@ class RunCancelledError(RunError):
 
 class DeadlineError(RunError):
     """The run took longer than its `deadline_s` and was stopped."""
+
+
+class BudgetError(RunError):
+    """What the run would do next might cost more than is left of its `budget_usd`; nothing is in flight any more."""
+
+    def __init__(
+        self, run: str, *, spent_usd: float, budget_usd: float, next_usd: float, known: bool
+    ) -> None:
+        super().__init__(run, spent_usd, budget_usd, next_usd, known)
+        self.run = run
+        self.spent_usd = spent_usd
+        """By all clients of the run; of invocations that were lost, what they may have cost at most."""
+
+        self.budget_usd = budget_usd
+        self.next_usd = next_usd
+        """What one more invocation may cost."""
+
+        self.known = known
+        """Whether that is by what its operation was seen to take; else by its function's whole timeout."""
+
+    def __reduce__(self) -> tuple[partial[BudgetError], tuple[str]]:
+        named = partial(
+            BudgetError,
+            spent_usd=self.spent_usd,
+            budget_usd=self.budget_usd,
+            next_usd=self.next_usd,
+            known=self.known,
+        )
+        return named, (self.run,)
+
+    @property
+    def left_usd(self) -> float:
+        """What is left of the budget."""
+        return self.budget_usd - self.spent_usd
+
+    def __str__(self) -> str:
+        why = (
+            "by what nearly all of its tasks took"
+            if self.known
+            else "memory_mb= for all of timeout_s=, until it is known what its tasks take"
+        )
+        return (
+            f"run {self.run} has spent {self.spent_usd:.6f} of budget_usd={self.budget_usd:g}; {self.left_usd:.6f} USD are "
+            f"left, and its next invocation may cost {self.next_usd:.6f} ({why}). To go on, resume the run with a larger "
+            "budget_usd=, which counts what it has spent already"
+        )
 
 
 class RunHeldError(RunError):

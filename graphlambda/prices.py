@@ -82,6 +82,27 @@ class Prices:
     """What leaves AWS for the internet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was asked of stores."""
+
+    writes: int = 0
+    """Requests that S3 bills as PUT, POST, COPY or LIST."""
+
+    reads: int = 0
+    """Requests that it bills as GET or HEAD."""
+
+    cache_units: int = 0
+    """ECPUs of a cache."""
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.writes + other.writes, self.reads + other.reads, self.cache_units + other.cache_units
+        )
+
+
+NO_TRAFFIC = Traffic()
+
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/"
 _TIERS = "https://aws.amazon.com/blogs/compute/introducing-tiered-pricing-for-aws-lambda/"
 _S3 = "https://aws.amazon.com/s3/pricing/"
@@ -166,6 +187,15 @@ def duration_usd(billed_gb_s: float, architecture: str, prices: Prices = US_EAST
     return sum(
         max(0.0, min(billed_gb_s, end) - start) * price.usd
         for (start, end), (_, price) in zip(pairwise(bounds), tiers, strict=True)
+    )
+
+
+def traffic_usd(traffic: Traffic, prices: Prices = US_EAST_1) -> float:
+    """Return the price of what was asked of stores; what they hold meanwhile costs next to nothing."""
+    return (
+        traffic.writes * prices.s3_write.usd
+        + traffic.reads * prices.s3_read.usd
+        + traffic.cache_units * prices.cache_unit.usd
     )
 
 

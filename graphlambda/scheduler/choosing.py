@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.outcomes import Answered
     from graphlambda.scheduler.pace import Window
     from graphlambda.scheduler.pressure import Pressure
+    from graphlambda.scheduler.spending import Spending
     from graphlambda.scheduler.state import RunState
     from graphlambda.scheduler.tools import Unit
 
@@ -34,6 +35,9 @@ class Chosen(NamedTuple):
 
     wait_s: float = 0.0
     """After how long something may be sent that only the account's pace holds back; 0 where nothing is."""
+
+    is_too_dear: bool = False
+    """Whether the table's function may not be invoked, as far as the budget goes, before what is in flight has ended."""
 
     is_overfull: bool = False
     """Whether it is sent though the store has no room for it: nothing else would ever make any."""
@@ -52,6 +56,7 @@ class Choosing:
         pressure: Pressure,
         window: Window,
         gate: Gate,
+        spending: Spending,
     ) -> None:
         """`singles` are tasks that run each in an invocation of its own, before all others."""
         self._limits = limits
@@ -61,17 +66,18 @@ class Choosing:
         self._pressure = pressure
         self._window = window
         self._gate = gate
+        self._spending = spending
         self._overhead = Durations()
 
     def next(self, now_s: float, *, in_flight: int) -> Chosen:
         """Return the tasks of the next invocation; none where none is ready, or may be sent."""
         single = self._single(now_s)
-        if single.tasks:
+        if single.tasks or single.is_too_dear:
             return single
         table, wait_s = self._first(now_s)
         if table is None:
             return Chosen(wait_s=min(filter(None, (single.wait_s, wait_s)), default=0.0))
-        return self._of(table, in_flight)
+        return self._of(table, now_s, in_flight)
 
     def learn(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
@@ -95,9 +101,11 @@ class Choosing:
                 continue
             home = self._home(task)
             wait_s = self._gate.unready.wait_s(self._units[home].function, now_s)
-            if not wait_s:
+            if not wait_s and self._affordable(home, 1, now_s):
                 return Chosen(home, state.follow([task], 0))
             self._singles.append(task)
+            if not wait_s:
+                return Chosen(home, is_too_dear=True)
             least_s = min(least_s or wait_s, wait_s)
         return Chosen(wait_s=least_s)
 
@@ -113,7 +121,11 @@ class Choosing:
             least_s = min(least_s or wait_s, wait_s)
         return None, least_s
 
-    def _of(self, table: int, in_flight: int) -> Chosen:
+    def _affordable(self, home: int, tasks: int, now_s: float) -> int:
+        """Return how many of so many tasks a table's function may be sent, as far as the budget goes."""
+        return self._spending.affordable(self._units[home].function, tasks, now_s)
+
+    def _of(self, table: int, now_s: float, in_flight: int) -> Chosen:
         """Return tasks of a table, or of the one that makes room for it."""
         state = self._state
         size = batch_size(
@@ -131,8 +143,14 @@ class Choosing:
             tasks = self._neighbours(tasks)
         if not tasks:
             return Chosen()
-        followed = state.follow(tasks, room - len(tasks))
-        return Chosen(self._home(tasks[0]), followed, is_overfull=is_overfull)
+        home = self._home(tasks[0])
+        room = self._affordable(home, max(room, len(tasks)), now_s)
+        for task in tasks[room:]:
+            state.give_back(task)
+        if not room:
+            return Chosen(home, is_too_dear=True)
+        followed = state.follow(tasks[:room], max(0, room - len(tasks)))
+        return Chosen(home, followed, is_overfull=is_overfull)
 
     def _squeezed(self, table: int, count: int, in_flight: int) -> tuple[int, int, bool]:
         """Return of which table how many tasks may be sent, where not all may that are ready; and whether it is too much."""

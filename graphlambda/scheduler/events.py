@@ -8,7 +8,12 @@ Timestamps are seconds since the epoch; durations come from a monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from graphlambda.prices import NO_TRAFFIC
+
+if TYPE_CHECKING:
+    from graphlambda.prices import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,8 @@ class InvocationEnded:
     tasks: tuple[int, ...]
     seconds: float
     billed_s: float
-    """What Lambda would bill: the function's own duration, initialisation included when cold."""
+    """What Lambda would bill: the function's own duration, initialisation included when cold. Of a failed invocation of
+    which Lambda does not say it, the most that it may be."""
 
     cold: bool
     reply_bytes: int
@@ -53,6 +59,9 @@ class InvocationEnded:
 
     sending_s: float = 0.0
     """What sending their values took."""
+
+    traffic: Traffic = NO_TRAFFIC
+    """What the function asked of stores."""
 
     failure: str
     """Empty, or the name of the outcome: `throttled`, `out of memory`, `timed out`, …"""

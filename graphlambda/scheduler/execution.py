@@ -26,6 +26,7 @@ from graphlambda.scheduler.outcomes import Answered, outcome_of, outcome_of_erro
 from graphlambda.scheduler.pace import Window
 from graphlambda.scheduler.policy import NEVER_BEGUN, NOT_ACCEPTED, RULES, Ran, backoff_s, error_after
 from graphlambda.scheduler.pressure import Pressure
+from graphlambda.scheduler.spending import Spending, billed_s
 from graphlambda.scheduler.tools import Batch, units_of
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Execution:
         self._pressure = Pressure(place.ledger, values, state, self._limits.store_bytes)
         self._backups = Backups(self._units)
         self._gate = Gate(self._limits.rates, self._limits.concurrency)
+        self._spending = Spending(tools.tariff, past.spent_pico)
         self._looking, self._held_until_s = False, math.inf
         self._mending = Mending(
             tools, state, requests, self._units, self._gate.unready, self._begin, self._rest, past
@@ -79,6 +81,7 @@ class Execution:
             pressure=self._pressure,
             window=self._window,
             gate=self._gate,
+            spending=self._spending,
         )
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
@@ -137,6 +140,10 @@ class Execution:
             room = self._window.size - self._in_flight
             now_s = clock.monotonic()
             for late in self._backups.stragglers(now_s, in_flight=self._in_flight, room=room):
+                if self._spending.affordable(self._units[late.table].function, len(late.tasks), now_s) < len(
+                    late.tasks
+                ):
+                    break
                 self._tools.teller.retried(late.tasks, "straggler")
                 self._begin(self._lane(self._batch(late.table, list(late.tasks), now_s, is_backup=True)))
 
@@ -151,6 +158,8 @@ class Execution:
             finally:
                 self._in_flight -= 1
                 self._pressure.redeem(batch.promised_bytes)
+                self._spending.drop(batch.debit)
+                self._note_spent()
             batch = self._taken()
             self._go_on()
 
@@ -164,6 +173,8 @@ class Execution:
             if chosen.wait_s and now_s + chosen.wait_s < self._held_until_s - _ROUNDING_S:
                 self._held_until_s = now_s + chosen.wait_s
                 self._begin(self._hold(chosen.wait_s))
+            if chosen.is_too_dear and not self._in_flight:
+                self.fail(self._spending.refusal(self._tools.place.run, self._units[chosen.table].function))
             return None
         if chosen.is_overfull:
             self._tools.teller.overfull(self._tools.place.ledger.stored_bytes)
@@ -173,8 +184,9 @@ class Execution:
         """Return tasks as an invocation, which counts as in flight."""
         self._in_flight += 1
         promised_bytes = self._pressure.promise(table, len(tasks))
-        entry = self._gate.enter(self._units[table].function, now_s)
-        return Batch(table, tasks, promised_bytes, entry, is_backup)
+        function = self._units[table].function
+        debit = self._spending.begin(function, len(tasks), now_s)
+        return Batch(table, tasks, promised_bytes, self._gate.enter(function, now_s), debit, is_backup)
 
     async def _hold(self, seconds: float) -> None:
         """Go on when the account, or a function, lets something begin again."""
@@ -194,7 +206,7 @@ class Execution:
         clock, answered, came = self._tools.clock, False, Came.UNKNOWN
         number = self._backups.sent(table, request.tasks, clock.monotonic(), is_backup=batch.is_backup)
         try:
-            outcome = await self._sent(table, function, request)
+            outcome = await self._sent(batch, function, request)
             answered, came = isinstance(outcome, Answered), _came(outcome)
         finally:  # a late attempt that is dropped at the end must not stand for one in flight: a loss may follow
             self._backups.returned(number, clock.monotonic(), answered=answered)
@@ -212,9 +224,11 @@ class Execution:
         """Whether a task that brought nothing is to be mended: it is not committed, nor is another attempt in flight."""
         return self._state.is_running(task) and not self._backups.has_other(task)
 
-    async def _sent(self, table: int, function: str, request: Request) -> Outcome:
+    async def _sent(self, batch: Batch, function: str, request: Request) -> Outcome:
         """Return what became of a request; measure it."""
-        tools, tasks = self._tools, request.tasks
+        tools, tasks, table = self._tools, request.tasks, batch.table
+        batch.debit.send(function, len(tasks))
+        self._note_spent()
         tools.teller.sent(table, function, tasks, self._mending.attempt(tasks), len(request.payload))
         started_s, reply_bytes = tools.clock.monotonic(), 0
         outcome: Outcome
@@ -224,8 +238,11 @@ class Execution:
         except (OSError, RunError) as error:  # TimeoutError and ConnectionError are OSErrors
             outcome = outcome_of_error(error)
         seconds = tools.clock.monotonic() - started_s
+        took_s = billed_s(outcome, seconds, tools.tariff.timeout_s(function))
+        self._spending.end(batch.debit, outcome, took_s)
+        self._note_spent()
         tools.teller.came_back(
-            table, function, tasks, outcome=outcome, seconds=seconds, reply_bytes=reply_bytes
+            table, function, tasks, outcome=outcome, seconds=seconds, billed_s=took_s, reply_bytes=reply_bytes
         )
         if not (isinstance(outcome, Failed) and outcome.kind in NOT_ACCEPTED):
             self._refused_since_s, self._refusals = None, 0
@@ -234,6 +251,9 @@ class Execution:
         self._choosing.learn(table, outcome, seconds, reply_bytes)
         self._pressure.learn(table, outcome, self._state.together(outcome.tasks))
         return outcome
+
+    def _note_spent(self) -> None:
+        self._tools.keeper.note_spent(self._spending.spent_pico, self._spending.in_flight_pico)
 
     async def _reply(self, function: str, payload: bytes) -> Reply:
         """Return an invocation's reply; an invoker that forgets its own bound must not hang the run."""

@@ -17,6 +17,7 @@ A record::
                   LOST:      the values that were lost at once, 8 bytes each
                   CHARGED:   task, how often it failed in one way; that way
                   REPLACED:  operation id and function's name
+                  SPENT:     picodollars that the run has spent; those that what is in flight may come to
                   STARTED:   task that may not run twice; 1 before it is sent, 0 when it is known that it did not run
 """
 
@@ -52,6 +53,7 @@ class Kind(IntEnum):
     REPLACED = 6
     STARTED = 7
     SHARED = 8
+    SPENT = 9
 
 
 class Record(NamedTuple):
@@ -106,6 +108,11 @@ def charged(task: int, way: str, times: int) -> Record:
 def started(task: int, *, sent: bool) -> Record:
     """Return that a task which may not run twice is about to be sent, or is known not to have run."""
     return Record(Kind.STARTED, task, int(sent))
+
+
+def spent(spent_pico: int, in_flight_pico: int) -> Record:
+    """Return what a run has spent, over all its clients, and what its invocations in flight may come to."""
+    return Record(Kind.SPENT, spent_pico, in_flight_pico)
 
 
 def replaced(operation: str, function: str) -> Record:

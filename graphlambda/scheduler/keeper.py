@@ -26,7 +26,7 @@ from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
 from graphlambda.scheduler.blocking import in_thread
-from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, started
+from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, spent, started
 from graphlambda.scheduler.renewing import RENEW_EVERY_S
 from graphlambda.store.claims import lost, take, this_client
 
@@ -111,6 +111,7 @@ class Keeper:
         self._begun = self._claim is not None
         self._stopped = False
         self._records: list[Record] = []
+        self._spent: Record | None = None
         self._segments = 0
         self._told = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -136,13 +137,16 @@ class Keeper:
             self._records.append(record)
             self._told.set()
 
+    def note_spent(self, spent_pico: int, in_flight_pico: int) -> None:
+        """Take what the run has spent, to be written with what else is: only the latest counts."""
+        self._spent = spent(spent_pico, in_flight_pico)
+
     async def flush(self) -> None:
         """Write what was told, and then delete what was let go by it."""
         async with self._writing:
             names = self._values.let_go()
-            if self._claim and self._records:
-                records, self._records, self.backlog_bytes = self._records, [], 0
-                await self._kept(partial(self._add, records), "writing the journal")
+            if self._claim and (self._records or self._spent):
+                await self._kept(partial(self._add, self._taken()), "writing the journal")
             await self._values.delete(names)
 
     async def mark(self, tasks: Iterable[int], *, sent: bool) -> None:
@@ -225,13 +229,20 @@ class Keeper:
         if self._durable and not self._begun:
             await asyncio.sleep(self._durable.begin_after_s)
             async with self._writing:  # what is told meanwhile comes in the next segment
-                records, self._records, self.backlog_bytes = self._records, [], 0
-                await self._kept(partial(self._begin, records), "writing the program")
+                await self._kept(partial(self._begin, self._taken()), "writing the program")
         while self._durable:
             await self._told.wait()  # a run that waits for its functions wakes nobody
             await asyncio.sleep(FLUSH_EVERY_S)
             self._told.clear()
             await self.flush()
+
+    def _taken(self) -> list[Record]:
+        """Return what is to be written now."""
+        records, self._records, self.backlog_bytes = self._records, [], 0
+        if self._spent is not None:
+            records.append(self._spent)
+            self._spent = None
+        return records
 
     async def _renewing(self) -> None:
         while True:

@@ -43,6 +43,7 @@ from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.requests import Requests
 from graphlambda.scheduler.results import download
 from graphlambda.scheduler.results import keep as keep_outputs
+from graphlambda.scheduler.spending import FREE
 from graphlambda.scheduler.state import RunState
 from graphlambda.scheduler.stopping import Stoppable
 from graphlambda.scheduler.telling import Teller
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.keeper import Durable
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.replay import Past
+    from graphlambda.scheduler.spending import Tariff
     from graphlambda.scheduler.thread import Going
     from graphlambda.store.base import Store
 
@@ -115,22 +117,22 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
     keep: bool = False,
     durable: Durable | None = None,
     namespace: Namespace | None = None,
+    tariff: Tariff = FREE,
 ) -> Run:
     """Run a program on its functions (by operation id) and return its values.
 
     `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32 bytes) signs
     its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay in the store and are
-    returned as references; with `durable`, another client can go on later; in a `namespace`, runs share values.
+    returned as references; `durable` lets another client go on later; in a `namespace` runs share values; a `tariff` has a budget.
 
     Raises:
-        RunError: it did not end with all its values; see `graphlambda.errors` for the kinds.
-        UnshippableError: a literal or data object does not pickle. What a task raised comes as itself.
+        RunError, UnshippableError: see `graphlambda.errors` for the kinds. What a task raised comes as itself.
     """
     place = Place(store=store, run=run, key=key, keys_of=keys_of, dumps=dumps, limits=limits, clock=clock)
     values, heard = Values(program, place, Shared(namespace)), Listeners(*listeners)
     tools = Tools(
         program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker, provisioner=provisioner,
-        teller=Teller(heard, clock, program, run), locate=locate, clock=clock, random=Random(run),  # noqa: S311  (jitter)
+        teller=Teller(heard, clock, program, run), locate=locate, clock=clock, tariff=tariff, random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
     with tools.teller.telling(place.ledger):
         async with _closing(invoker), _until(limits.deadline_s):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.errors import RunError, ThrottledError
+from graphlambda.prices import NO_TRAFFIC, Traffic
 from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler.crashes import crashed
 from graphlambda.scheduler.kinds import Failed, Kind
@@ -71,6 +72,8 @@ class Answered:
     peak_mb: float
     cold: bool
     billed_s: float
+    traffic: Traffic = NO_TRAFFIC
+    """What the function asked of stores."""
 
 
 Outcome: TypeAlias = Answered | Failed
@@ -115,6 +118,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         peak_mb=body["peak_mb"],
         cold=bool(body["cold"]),
         billed_s=billed_s,
+        traffic=Traffic(*body.get("traffic", ())),
     )
 
 
@@ -147,6 +151,11 @@ def outcome_of_error(error: OSError | RunError) -> Failed:
 
 def _billed_s(tasks_s: list[float], log_tail: str) -> float:
     """Return what Lambda says it bills; where it does not say, the tasks' own time in whole milliseconds."""
-    if billed := _BILLED.search(log_tail):
-        return int(billed[1]) / 1000
-    return math.ceil(sum(tasks_s) * 1000) / 1000
+    told_s = billed_in(log_tail)
+    return math.ceil(sum(tasks_s) * 1000) / 1000 if told_s is None else told_s
+
+
+def billed_in(log: str) -> float | None:
+    """Return what a function's log says that Lambda bills; None where it does not say."""
+    billed = _BILLED.search(log)
+    return int(billed[1]) / 1000 if billed else None

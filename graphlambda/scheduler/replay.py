@@ -33,6 +33,9 @@ class Past:
     started: set[int] = field(default_factory=set)
     """Tasks that may not run twice, and may have run; those that are done are not among them."""
 
+    spent_pico: int = 0
+    """Picodollars that were spent, with what was in flight at the end."""
+
     functions: dict[str, str] = field(default_factory=dict)
     """By operation id, the function that took the first one's place."""
 
@@ -53,6 +56,8 @@ def replay(records: Iterable[Record], state: RunState, values: Values) -> Past:
                 past.charged[record.body.decode(), record.subject] = record.number
             case Kind.STARTED:
                 (past.started.add if record.number else past.started.discard)(record.subject)
+            case Kind.SPENT:
+                past.spent_pico = record.subject + record.number
             case Kind.REPLACED:
                 operation, function = record.body.decode().split(" ")
                 past.functions[operation] = function

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphlambda.errors import RunCancelledError
+from graphlambda.prices import NO_TRAFFIC
 from graphlambda.scheduler.events import (
     InvocationEnded,
     InvocationStarted,
@@ -108,6 +109,7 @@ class Teller:
         *,
         outcome: Outcome,
         seconds: float,
+        billed_s: float,
         reply_bytes: int,
     ) -> None:
         """Tell that a reply came, or nothing did."""
@@ -117,10 +119,11 @@ class Teller:
                 InvocationEnded(
                     at_s=self._clock.time(), operation=self._operation(table), function=function, tasks=tasks,
                     seconds=seconds, reply_bytes=reply_bytes,
-                    billed_s=answered.billed_s if answered else 0.0,
+                    billed_s=billed_s,
                     cold=answered.cold if answered else False,
                     reading_s=answered.reading_s if answered else 0.0,
                     sending_s=answered.sending_s if answered else 0.0,
+                    traffic=answered.traffic if answered else NO_TRAFFIC,
                     failure="" if isinstance(outcome, Answered) else outcome.kind.value,
                 )
             )  # fmt: skip

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Keeper
     from graphlambda.scheduler.provision import Provisioner
+    from graphlambda.scheduler.spending import Debit, Tariff
     from graphlambda.scheduler.telling import Teller
     from graphlambda.scheduler.values import Place, Values
 
@@ -43,6 +44,7 @@ class Tools:
 
     locate: Locate
     teller: Teller
+    tariff: Tariff
 
 
 class Batch(NamedTuple):
@@ -57,6 +59,9 @@ class Batch(NamedTuple):
 
     entry: Entry
     """That it began, for the account's pace."""
+
+    debit: Debit
+    """What it counts as, for the budget."""
 
     is_backup: bool = False
     """Whether the same tasks are in flight already."""

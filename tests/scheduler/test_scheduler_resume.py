@@ -34,6 +34,7 @@ from graphlambda.scheduler.journal import (
     records_of,
     replaced,
     segment,
+    spent,
     started,
     unsent,
 )
@@ -71,6 +72,7 @@ def records() -> st.SearchStrategy[Record]:
         st.builds(charged, numbers, st.sampled_from(["raised", "cut off"]), st.integers(0, 9)),
         st.just(replaced("f" * 64, "gl-f")),
         st.builds(started, numbers, sent=st.booleans()),
+        st.builds(spent, numbers, numbers),
     )
 
 
