@@ -79,18 +79,25 @@ def access_of(cloud: AwsCloud) -> Access:
     Raises:
         ConfigError: it has no credentials.
     """
-    from botocore.httpsession import ProxyConfiguration  # noqa: PLC0415  (as boto3: when needed)
-    from botocore.utils import get_environ_proxies  # noqa: PLC0415
-
     meta = cloud.client.meta
-    proxies = get_environ_proxies(meta.endpoint_url) if meta.config.proxies is None else meta.config.proxies
     return Access(
         url=meta.endpoint_url,
         region=meta.region_name,
         keys=Keys(lambda: cloud.session().get_credentials()),
-        proxy=ProxyConfiguration(proxies).proxy_url_for(meta.endpoint_url),
+        proxy=proxy_of(cloud.client),
         tls=_trust(cloud) if meta.endpoint_url.startswith("https:") else None,
     )
+
+
+def proxy_of(client: Any) -> str | None:
+    """Return the proxy through which a client of boto3's reaches its service."""
+    from botocore.httpsession import ProxyConfiguration  # noqa: PLC0415  (as boto3: when needed)
+    from botocore.utils import get_environ_proxies  # noqa: PLC0415
+
+    meta = client.meta
+    proxies = get_environ_proxies(meta.endpoint_url) if meta.config.proxies is None else meta.config.proxies
+    url: str | None = ProxyConfiguration(proxies).proxy_url_for(meta.endpoint_url)
+    return url
 
 
 def _trust(cloud: AwsCloud) -> ssl.SSLContext:

@@ -12,18 +12,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from graphlambda.api.access import proxy_of
 from graphlambda.api.surroundings import Identity, aws_identity, variables_of
 from graphlambda.config import LOCAL_ROLE
 from graphlambda.errors import ConfigError
 from graphlambda.runtime.faults import ValueStoreError
+from graphlambda.runtime.http1 import Http
 from graphlambda.runtime.identity import Keys
 from graphlambda.store import Location, S3Store
 from graphlambda.store.s3_folders import S3Folders
+from graphlambda.store.tunnel import through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphlambda.config import Config
+    from graphlambda.runtime.bucket import Bucket
 
 _VALUES, _RUNS = "values", "runs"
 """What lies below the prefix that the user names."""
@@ -40,10 +44,24 @@ class Access:
     ca: str | None
     """File of certificates to trust; None: the system's."""
 
+    proxy: str | None = None
+    """Through which this client reaches it over TLS; functions go straight."""
+
     def below(self, name: str) -> Location:
         """Return a place below this one."""
         prefix = "/".join(part for part in (self.location.prefix, name) if part)
         return replace(self.location, prefix=prefix)
+
+    def objects(self, name: str) -> Bucket:
+        """Return the objects below it."""
+        return self.below(name).objects(self.keys, ca=self.ca, http=self.http())
+
+    def http(self) -> Http | None:
+        """Return connections through the proxy; None where there is none."""
+        url = urlsplit(self.location.url)
+        if self.proxy is None or url.scheme != "https":
+            return None
+        return Http(f"https://{url.netloc}", self.ca, dial=through(self.proxy))
 
 
 def place_at(url: str, config: Config) -> Access:
@@ -58,13 +76,12 @@ def bucket_store(url: str, config: Config) -> S3Store:
         ConfigError: no credentials are found.
     """
     access = place_at(url, config)
-    return S3Store(access.below(_VALUES), access.keys, ca=access.ca)
+    return S3Store(access.below(_VALUES), access.keys, ca=access.ca, http=access.http())
 
 
 def bucket_folders(url: str, config: Config) -> S3Folders:
     """Return the folders of runs at `s3://bucket/prefix`; raises as `bucket_store` does."""
-    access = place_at(url, config)
-    return S3Folders(access.below(_RUNS).objects(access.keys, ca=access.ca))
+    return S3Folders(place_at(url, config).objects(_RUNS))
 
 
 def identity_for(store: S3Store, region: str) -> Identity:
@@ -90,7 +107,8 @@ def _access(url: str, region: str, role: str) -> Access:
         endpoint=_endpoint(client.meta.endpoint_url, region),
         owner="" if role == LOCAL_ROLE else role.split(":")[4],
     )
-    return Access(location, keys_of(core, url), core.get_config_variable("ca_bundle"))
+    ca = core.get_config_variable("ca_bundle")
+    return Access(location, keys_of(core, url), ca, proxy_of(client))
 
 
 def _endpoint(url: str, region: str) -> str:

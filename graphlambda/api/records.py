@@ -38,7 +38,7 @@ def shelf_of(config: Config) -> Shelf | None:
     place = _place(config)
     if place is None:
         return None
-    return BucketShelf(place.location.bucket, place.below(ARTIFACTS).objects(place.keys, ca=place.ca))
+    return BucketShelf(place.location.bucket, place.objects(ARTIFACTS))
 
 
 def _place(config: Config) -> Access | None:
@@ -62,4 +62,4 @@ def _folders(state_dir: Path, deployment: str, place: Access | None) -> Folders:
         on_disk = DiskFolders(state_dir / "manifests" / deployment)
         on_disk.sweep(_FORGOTTEN_S)
         return on_disk
-    return S3Folders(place.below(MANIFESTS).objects(place.keys, ca=place.ca))
+    return S3Folders(place.objects(MANIFESTS))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Place: TypeAlias = Callable[[int, int], memoryview]
     """(status, bytes of the body) → memory for the body, or for its beginning where no more is wanted."""
 
+    Dial: TypeAlias = Callable[[tuple[str, int]], socket.socket]
+    """(host, port) → a connection to it."""
+
 CONNECT_S = 5.0
 """Longest that one address may take to answer."""
 
@@ -77,8 +80,13 @@ class Answer:
 class Http:
     """The connections of this process to one server; used from any thread."""
 
-    def __init__(self, url: str, ca: str | None = None, calm_s: float = CALM_S) -> None:
-        """`url` is `http://host:port` or `https://…`; `ca` a file of certificates, None for the system's."""
+    def __init__(
+        self, url: str, ca: str | None = None, calm_s: float = CALM_S, dial: Dial | None = None
+    ) -> None:
+        """`url` is `http://host:port` or `https://…`; `ca` a file of certificates, None for the system's.
+
+        `dial` makes connections another way than straight.
+        """
         scheme, _, self.host = url.partition("://")
         name, colon, port = self.host.rpartition(":")
         self._tls = scheme == "https"
@@ -86,6 +94,7 @@ class Http:
         self._address = (bare.strip("[]"), int(port) if bare is name else 443 if self._tls else 80)
         self._ca = ca
         self._calm_s = calm_s
+        self._dial = dial or _dialled
         self._owner = os.getpid()
         self._idle: list[_Connection] = []
 
@@ -146,7 +155,21 @@ class Http:
             if connection.is_quiet():
                 return connection
             connection.close()
-        return _Connection(_connected(self._address, self._ca, tls=self._tls), self._calm_s)
+        return _Connection(self._connected(), self._calm_s)
+
+    def _connected(self) -> socket.socket:
+        sock = self._dial(self._address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._tls:
+            return sock
+        import ssl  # noqa: PLC0415  (13 ms, where a store asks for TLS only)
+
+        try:
+            context = ssl.create_default_context(cafile=self._ca)
+            return context.wrap_socket(sock, server_hostname=self._address[0])
+        except BaseException:
+            sock.close()
+            raise
 
 
 class _Connection:
@@ -288,15 +311,5 @@ class _Connection:
         return line, rest
 
 
-def _connected(address: tuple[str, int], ca: str | None, *, tls: bool) -> socket.socket:
-    sock = socket.create_connection(address, CONNECT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not tls:
-        return sock
-    import ssl  # noqa: PLC0415  (13 ms, where a store asks for TLS only)
-
-    try:
-        return ssl.create_default_context(cafile=ca).wrap_socket(sock, server_hostname=address[0])
-    except BaseException:
-        sock.close()
-        raise
+def _dialled(address: tuple[str, int]) -> socket.socket:
+    return socket.create_connection(address, CONNECT_S)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
 import ssl
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
@@ -11,11 +16,18 @@ from botocore.exceptions import UnauthorizedSSOTokenError
 from botocore.httpsession import get_cert_path
 
 from graphlambda.api.access import Keys, access_of
-from graphlambda.api.buckets import keys_of
+from graphlambda.api.buckets import bucket_store, keys_of
+from graphlambda.config import load
 from graphlambda.deployer.aws import aws_cloud, endpoint_cloud
 from graphlambda.errors import ConfigError, StoreError
 from graphlambda.scheduler.http import Credentials
 from graphlambda.store import Location, S3Store
+from graphlambda.testing.s3_servers import BUCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphlambda.testing.s3_servers import S3Server
 
 REGION = "eu-central-1"
 
@@ -120,3 +132,70 @@ def test_at_a_url_neither_the_users_identity_nor_a_proxy_is_used(
     assert (access.url, access.proxy, access.tls) == ("http://127.0.0.1:1", None, None)
     access.keys.renew()
     assert access.keys() == Credentials("a", "b")
+
+
+class Tunnel(socketserver.ThreadingTCPServer):
+    """A proxy that connects to whom it is asked for, if a password is shown."""
+
+    daemon_threads = True
+    asked: list[str]
+
+
+class Tunnelled(socketserver.StreamRequestHandler):
+    server: Tunnel
+
+    def handle(self) -> None:
+        line, *headers = iter(lambda: self.rfile.readline().decode().strip(), "")
+        self.server.asked.append(line)
+        if "Proxy-Authorization: Basic YWRhOnBA" not in headers:
+            self.wfile.write(b"HTTP/1.1 407 Who are you?\r\n\r\n")
+            return
+        host, _, port = line.split(" ")[1].rpartition(":")
+        with socket.create_connection((host, int(port)), 5) as far:
+            self.wfile.write(b"HTTP/1.1 200 Connected\r\nVia: a test\r\n\r\n")
+            back = threading.Thread(target=pour, args=(far, self.connection))
+            back.start()
+            pour(self.connection, far)
+            back.join()
+
+
+def pour(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while found := source.recv(1 << 16):
+            sink.sendall(found)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def tunnel() -> Iterator[Tunnel]:
+    with Tunnel(("127.0.0.1", 0), Tunnelled) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("account")
+def test_the_client_reaches_its_bucket_through_the_proxy_that_boto3_would_use(
+    seaweed: S3Server, tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.tls_endpoint)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(seaweed.certificate))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.keys.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.keys.secret_key)
+    port = tunnel.server_address[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://ada:p%40@127.0.0.1:{port}")
+    store = bucket_store(f"s3://{BUCKET}/tunnelled", load({"region": "us-east-1"}))
+    store.touch("run")
+    store.put("run", "v-1", [b"value"])
+    assert bytes(store.get("run", "v-1")) == b"value"
+    store.drop("run")
+    assert set(tunnel.asked) == {f"CONNECT {seaweed.tls_endpoint.removeprefix('https://')} HTTP/1.1"}
+    assert "proxy" not in f"{store.spec()}"  # functions go straight
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    with pytest.raises(
+        StoreError, match=rf"the proxy 127.0.0.1:{port} does not connect to .*407 Who are you"
+    ):
+        bucket_store(f"s3://{BUCKET}/refused", load({"region": "us-east-1"})).get("run", "v-1")
