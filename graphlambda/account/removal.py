@@ -1,12 +1,12 @@
 """Take a deployment out of an account, and prove by listing that nothing of it is left.
 
-In: what stands, as it was shown to whoever agreed. Out: what stands afterwards. Must not touch what name and tag do not prove
-to be this deployment's, nor anything while a client goes on with a run.
+In: what stands and what is proved, as it was shown to whoever agreed. Out: what stands afterwards. Must not touch what name,
+tag and manifest do not prove to be this deployment's, nor anything while a client needs some of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,16 @@ from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience, delete
 from graphlambda.account.standing import survey, uploads
 from graphlambda.deployer.names import TAG
+from graphlambda.deployer.sweep import Sweep
 from graphlambda.errors import CloudError, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from graphlambda.account.aws import Account
     from graphlambda.account.standing import Standing
     from graphlambda.deployer.names import Names
+    from graphlambda.deployer.sweep import Piece
 
 _ROUNDS = 5
 """How often a bucket is listed again, before somebody who writes to it is taken for endless."""
@@ -33,24 +35,55 @@ _SHOWN = 5
 _NOT_OURS = frozenset({"NoSuchBucket", "NoSuchTagSet", "AccessDenied", "403", "404"})
 """What S3 says of a bucket that is gone, has no tags, or is somebody else's."""
 
-_GONE = frozenset({"ResourceNotFoundException", "NoSuchUpload"})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """The functions and layers of a deployment, as the deployer proves whose they are."""
+
+    look: Callable[[], Sweep]
+    """Returns what is ours and nobody needs, and what stays, each with its reason."""
+
+    delete: Callable[[Sweep], Iterable[Piece]]
+    """Deletes what was agreed to, as far as nobody needs it by now."""
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING_PROVED = Proved(look=lambda: Sweep(gone=(), stays=()), delete=lambda _: ())
+"""Without the root key nothing shows who made a function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """One deployment's end, in the order in which AWS allows it: who uses something goes before it."""
 
     account: Account
     names: Names
-    patience: Patience
+    proved: Proved
+    patience: Patience = field(default_factory=Patience)
 
-    def refuse(self, standing: Standing) -> None:
-        """Refuse what may not be removed, or not now.
+    def agreeable(self, standing: Standing) -> Sweep:
+        """Return which functions and layers would go, and which stay.
 
         Raises:
             CloudError: AWS refuses to say.
-            StackError: a run goes on, the stack is being changed, or its bucket holds what is not ours.
+            DeployError: manifests are out of reach.
+            StackError: a client needs something, the stack is being changed, or its bucket holds what is not ours.
         """
+        self._refuse(standing)
+        found = self.proved.look()
+        used = {arn for piece, _ in found.stays if not self._is_ours(piece) for arn in piece.stands_on}
+        needed = [
+            f"{piece.name}: {why}"
+            for piece, why in found.stays
+            if self._is_ours(piece) and piece.arn not in used
+        ]
+        if needed:
+            raise StackError(f"a client needs {_some(needed)}")
+        return found
+
+    def _is_ours(self, piece: Piece) -> bool:
+        return piece.manifest is not None and piece.tag in (None, self.names.deployment)
+
+    def _refuse(self, standing: Standing) -> None:
         if standing.living:
             raise StackError(
                 f"a client goes on with {_some(standing.living)}: `graphlambda cancel` ends a run, wherever its client is"
@@ -64,21 +97,17 @@ class Removal:
                 f"the bucket {standing.bucket} also holds {_some(strangers)}, which is not graphlambda's: move it elsewhere first"
             )
 
-    def remove(self, standing: Standing) -> Standing:
+    def remove(self, standing: Standing, agreed: Sweep) -> Standing:
         """Remove all of it but a stack that does not say that it is ours; return what stands then.
 
-        Raises:
-            CloudError: AWS refuses.
+        Raises as `agreeable` does, and:
             StackError: something is still written to, or the stack cannot be deleted.
         """
-        self.refuse(standing)
-        for name in [name for name in standing.functions if self._is_ours(name)]:
-            self._passing("delete_function", FunctionName=name)
-        for name in standing.functions:
+        self._refuse(standing)
+        gone = [piece.name for piece in self.proved.delete(agreed) if piece.tag is not None]
+        for name in gone:
             self._await_end(name)
         self._await_interfaces(standing)
-        for name in standing.layers:
-            self._remove_layer(name)
         if standing.bucket:
             self._empty(standing.bucket)
         if standing.is_ours:
@@ -86,17 +115,17 @@ class Removal:
         self._remove_bucket()
         return survey(self.account, self.names)
 
-    def _is_ours(self, function: str) -> bool:
-        """Tell whether a function of our name has our tag, too."""
-        answer = self._passing("get_function", FunctionName=function)
-        return (answer.get("Tags") or {}).get(TAG) == self.names.deployment
-
     def _await_end(self, function: str) -> None:
         """Wait until Lambda needs the role of a function no more: in a VPC it takes its network interfaces back first."""
 
         def look() -> str:
-            answer = self._passing("get_function", FunctionName=function)
-            return str(answer.get("Configuration", {}).get("State", ABSENT))
+            try:
+                answer = self.account.ask("lambda", "get_function", FunctionName=function)
+            except CloudError as error:
+                if error.code == "ResourceNotFoundException":
+                    return ABSENT
+                raise
+            return str(answer["Configuration"].get("State", "Active"))
 
         self.patience.until(look, lambda state: state != "Deleting", f"the function {function}")
 
@@ -117,23 +146,6 @@ class Removal:
             return "in use" if any(True for _ in found) else ABSENT
 
         self.patience.until(look, ABSENT.__eq__, "Lambda's network interface in the VPC")
-
-    def _remove_layer(self, name: str) -> None:
-        """Delete the versions of a layer that we published: they are described by the digest that their name ends in."""
-        versions = [*self.account.pages("lambda", "list_layer_versions", "LayerVersions", LayerName=name)]
-        for each in versions:
-            digest = each.get("Description", "")
-            if digest and name.endswith(f"-{digest[:12]}"):
-                self._passing("delete_layer_version", LayerName=name, VersionNumber=each["Version"])
-
-    def _passing(self, method: str, **params: Any) -> Mapping[str, Any]:
-        """Ask Lambda; what is gone meanwhile is passed over."""
-        try:
-            return self.account.ask("lambda", method, **params)
-        except CloudError as error:
-            if error.code in _GONE:
-                return {}
-            raise
 
     def _strangers(self, standing: Standing) -> Iterator[str]:
         """Yield what a bucket holds outside our prefix that goes with the stack."""

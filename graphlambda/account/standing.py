@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphlambda.account.remedies import DENIED
 from graphlambda.account.stack import ABSENT, NONE, READY, Stack, read
 from graphlambda.account.stacks import chosen
-from graphlambda.deployer.names import RUNS, owned
+from graphlambda.deployer.names import KEYS, RUNS, owned
 from graphlambda.errors import CloudError
 from graphlambda.store.claims import CLAIM_S, LEASE
 
@@ -108,6 +108,11 @@ class Standing:
         return self.state == ABSENT and not any(
             (self.functions, self.layers, self.bucket, self.uploads, self.log_bytes is not None)
         )
+
+    @property
+    def has_root_key(self) -> bool:
+        """Whether there is a root key: without it nothing shows who made a function."""
+        return KEYS in self.parts
 
     @property
     def cache(self) -> str:

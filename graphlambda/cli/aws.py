@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
 from graphlambda.account import making, policies
 from graphlambda.account.choices import CACHES, Choices
 from graphlambda.account.costs import monthly
-from graphlambda.account.removal import Removal
 from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience
 from graphlambda.account.standing import survey
 from graphlambda.account.template import template
+from graphlambda.api.removing import removal_of
 from graphlambda.cli.asking import agreed, refuse_nobody
 from graphlambda.cli.table import Command
 from graphlambda.errors import ConfigError
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from graphlambda.account import Stack
     from graphlambda.account.aws import Account
     from graphlambda.account.standing import Standing
+    from graphlambda.config import Config
     from graphlambda.deployer.names import Names
+    from graphlambda.deployer.sweep import Sweep
 
 ABOUT = "set up, look at and take away what runs on AWS need"
 
@@ -52,7 +55,7 @@ def init(options: argparse.Namespace) -> int:
         intent = making.adopt(account, names)
     else:
         intent = making.intend(account, names, _flags(options), patience)
-    would = "would change so" if intent.changes else "stays as it is"
+    would = "is made of" if intent.template else "changes so" if intent.changes else "stays as it is"
     print(f"{_place(names)}: the stack {names.stack} {would}")
     for each in intent.changes:
         lost = "; it is replaced: what it holds is lost" if each.replaced else ""
@@ -87,28 +90,40 @@ def status(options: argparse.Namespace) -> int:
 def destroy(options: argparse.Namespace) -> int:
     """Remove all of a deployment, and prove it."""
     refuse_nobody(yes=options.yes)
+    config = _config(options)
     account, names = _where(options)
     standing = survey(account, names)
     if standing.is_empty:
         print(f"{_place(names)}: nothing is there of {names.deployment}.")
         return 0
-    removal = Removal(account, names, Patience())
-    removal.refuse(standing)
+    removal = removal_of(config, account, standing)
+    found = removal.agreeable(standing)
     print(f"{_place(names)}: all of this is deleted, values, runs and the root key included:")
-    _list(standing, stack=standing.is_ours)
-    if standing.resources and not standing.is_ours:
-        print(
-            f"The stack {names.stack} stays: nothing but its name says that it is ours. Who made it must delete it."
-        )
+    for piece in found.gone:
+        print(f"  {piece.arn}")
+    _list(replace(standing, functions=(), layers={}), stack=standing.is_ours)
+    _say_what_stays(standing, found)
     if not agreed(f"Delete {names.deployment}?", yes=options.yes):
         return 1
-    left = removal.remove(standing)
+    left = removal.remove(standing, found)
     if left.is_empty:
-        print(f"Nothing is left of {names.deployment} in {_place(names)}.")
+        print(f"Nothing is left of {names.deployment} in account {names.account}, {names.region}.")
         return 0
     print("This is left: nothing but its name says that it is ours.")
     _list(left)
     return 1
+
+
+def _say_what_stays(standing: Standing, found: Sweep) -> None:
+    for piece, why in found.stays:
+        print(f"  stays   {piece.arn}  {why}")
+    unseen = {*standing.functions, *standing.layers} - {
+        piece.name for piece in (*found.gone, *dict(found.stays))
+    }
+    for name in sorted(unseen):
+        print(f"  stays   {name}  there is no root key, without which nothing shows who made it")
+    if standing.resources and not standing.is_ours:
+        print(f"  stays   the stack {standing.names.stack}: nothing but its name says that it is ours")
 
 
 def policy(options: argparse.Namespace) -> int:
@@ -131,11 +146,15 @@ def _documents(names: Names, choices: Choices) -> Mapping[str, Any]:
     }
 
 
+def _config(options: argparse.Namespace) -> Config:
+    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
+    return settings.load(flags)
+
+
 def _where(options: argparse.Namespace) -> tuple[Account, Names]:
     from graphlambda.account.aws import account as of  # noqa: PLC0415  (boto3, for who asks AWS)
 
-    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
-    config = settings.load(flags)
+    config = _config(options)
     account = of(config.region)
     return account, account.names(config.deployment_id)
 

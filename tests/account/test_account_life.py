@@ -18,12 +18,22 @@ import pytest
 from graphlambda.account import Stack, making, network, rootkey
 from graphlambda.account.aws import Account
 from graphlambda.account.choices import Choices, grant
-from graphlambda.account.removal import Removal
+from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience, additions, chosen, create, delete
-from graphlambda.account.standing import Ready, survey
+from graphlambda.account.standing import Ready, Standing, survey
 from graphlambda.account.template import template
+from graphlambda.api.account import root_of
+from graphlambda.api.buckets import place_at
+from graphlambda.api.records import manifests_of
+from graphlambda.api.removing import removal_of
 from graphlambda.cli import main
+from graphlambda.config import Config, load
+from graphlambda.deployer.aws import aws_cloud
+from graphlambda.deployer.manifests import Manifests, of_function, of_layer
+from graphlambda.deployer.names import MANIFESTS
 from graphlambda.errors import ConfigError, StackError
+from graphlambda.store.claims import Owner
+from graphlambda.store.s3_folders import S3Folders
 from tests.account.cases import CASES, NAMES, PLAIN
 
 if TYPE_CHECKING:
@@ -55,7 +65,30 @@ def names(moto_account: Account, request: pytest.FixtureRequest) -> Iterator[Nam
     yield found
     standing = survey(moto_account, found)
     if not standing.is_empty:
-        Removal(moto_account, found, PATIENCE).remove(standing)
+        remove(moto_account, standing)
+
+
+def remove(account: Account, standing: Standing) -> Standing:
+    """Remove what stands, of functions only what is proved by a manifest."""
+    removal = removal_of(config_of(standing.names), account, standing)
+    return removal.remove(standing, removal.agreeable(standing))
+
+
+def config_of(names: Names) -> Config:
+    store = f"s3://{names.bucket}/{names.prefix}"
+    where = {"endpoint": "aws", "deployment_id": names.deployment, "region": names.region}
+    return load({**where, "role": names.role_arn, "store": store})
+
+
+def vouch(names: Names) -> None:
+    """Write the manifests of what is there, as whoever makes it does."""
+    config = config_of(names)
+    cloud, manifests = aws_cloud(names.region), manifests_of(config, root_of(config))
+    functions, layers = cloud.names(f"gl-{names.deployment}-")
+    for name, found in cloud.describe(functions=functions).functions.items():
+        manifests.vouch(name, of_function(found.configuration, found.layers))
+    for name, layer in cloud.describe(layers=layers).layers.items():
+        manifests.vouch(name, of_layer(layer.code_sha256))
 
 
 def exists(account: Account, names: Names) -> dict[str, bool]:
@@ -120,6 +153,7 @@ def test_each_resource_that_moto_makes_is_there_after_init_and_gone_after_destro
 
     deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
     publish(moto_account, f"gl-{names.deployment}-numpy-py311-x-0123456789ab", "0123456789abcdef")
+    vouch(names)
     put(moto_account, names, f"{names.prefix}/values/run/value")
     assert run("status", "--deployment", names.deployment) == 0
     told = capsys.readouterr().out
@@ -137,27 +171,65 @@ def put(account: Account, names: Names, key: str, bucket: str = "") -> None:
     account.ask("s3", "put_object", Bucket=bucket or names.bucket, Key=key, Body=b"bytes")
 
 
-def test_destroy_leaves_what_nothing_but_its_name_says_is_ours(
+def test_destroy_leaves_what_no_manifest_proves_to_be_ours(
     moto_account: Account, names: Names, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = replace(names, deployment=f"{names.deployment}x")
+    ours, planted = f"gl-{names.deployment}-mean-1", f"gl-{names.deployment}-planted-1"
     layer = f"gl-{names.deployment}-numpy-py311-x-0123456789ab"
-    create(moto_account, names, template(names, PLAIN), PATIENCE)
-    deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
-    deploy(moto_account, names, f"gl-{names.deployment}-planted-1", {})
+    rootkey.write(moto_account, create(moto_account, names, template(names, PLAIN), PATIENCE))
+    deploy(moto_account, names, ours, {"graphlambda": names.deployment})
+    publish(moto_account, layer, "ours")
+    vouch(names)
+    deploy(moto_account, names, planted, {"graphlambda": names.deployment})
     deploy(moto_account, names, f"gl-{other.deployment}-mean-1", {"graphlambda": other.deployment})
-    publish(moto_account, layer, "0123456789abcdef")
-    publish(moto_account, layer, "somebody else's")
+    publish(moto_account, layer, "somebody else's, of the same name")
 
     assert run("destroy", "--deployment", names.deployment, "--yes") == 1
 
     left = survey(moto_account, names)
-    assert (left.functions, left.layers) == ((f"gl-{names.deployment}-planted-1",), {layer: (2,)})
-    assert f"gl-{names.deployment}-planted-1" in capsys.readouterr().out
+    assert (left.functions, left.layers, left.state) == ((planted,), {layer: (2,)}, ABSENT)
+    told = capsys.readouterr().out
+    assert f"function:{planted}  no manifest" in told
+    assert planted in told.partition("This is left")[2]
     assert survey(moto_account, other).functions == (f"gl-{other.deployment}-mean-1",)
-    for name in (*left.functions, f"gl-{other.deployment}-mean-1"):
+    for name in (planted, f"gl-{other.deployment}-mean-1"):
         moto_account.ask("lambda", "delete_function", FunctionName=name)
     moto_account.ask("lambda", "delete_layer_version", LayerName=layer, VersionNumber=2)
+
+
+def test_without_the_root_key_no_function_is_deleted(
+    moto_account: Account, names: Names, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create(moto_account, names, template(names, PLAIN), PATIENCE)
+    function = f"gl-{names.deployment}-mean-1"
+    deploy(moto_account, names, function, {"graphlambda": names.deployment})
+    assert run("destroy", "--deployment", names.deployment, "--yes") == 1
+    assert f"stays   {function}  there is no root key" in capsys.readouterr().out
+    assert survey(moto_account, names).functions == (function,)
+    moto_account.ask("lambda", "delete_function", FunctionName=function)
+
+
+def manifest_folders(names: Names) -> S3Folders:
+    place = place_at(f"s3://{names.bucket}/{names.prefix}", config_of(names))
+    return S3Folders(place.below(MANIFESTS).objects(place.keys))
+
+
+def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account, names: Names) -> None:
+    rootkey.write(moto_account, create(moto_account, names, template(names, PLAIN), PATIENCE))
+    deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
+    vouch(names)
+    elsewhere = Owner(nonce="1", process=1, host="elsewhere")
+    theirs = Manifests(
+        manifest_folders(names), root_key(moto_account, names), names.deployment, client=lambda: elsewhere
+    )
+    theirs.hold([f"gl-{names.deployment}-mean-1"])
+    standing = survey(moto_account, names)
+    with pytest.raises(StackError, match=r"a client needs gl-.*process 1 on elsewhere needs it"):
+        remove(moto_account, standing)
+    assert survey(moto_account, names) == standing
+    for lease in theirs.leases():
+        theirs.end(lease)
 
 
 def test_init_again_changes_what_was_asked_for_and_keeps_the_root_key(
@@ -228,7 +300,7 @@ def test_nothing_is_removed_while_a_client_goes_on_with_a_run(moto_account: Acco
     put(moto_account, names, f"{made.prefix}/runs/run-1/lease")
     standing = survey(moto_account, names)
     with pytest.raises(StackError, match="goes on with run-1: `graphlambda cancel`"):
-        Removal(moto_account, names, PATIENCE).remove(standing)
+        remove(moto_account, standing)
     assert survey(moto_account, names) == standing
     key = f"{made.prefix}/runs/run-1/lease"
     moto_account.ask("s3", "delete_object", Bucket=made.bucket, Key=key)
@@ -238,7 +310,7 @@ def test_a_bucket_that_holds_what_is_not_ours_stays(moto_account: Account, names
     create(moto_account, names, template(names, PLAIN), PATIENCE)
     put(moto_account, names, "thesis.pdf")
     with pytest.raises(StackError, match=r"also holds thesis\.pdf"):
-        Removal(moto_account, names, PATIENCE).remove(survey(moto_account, names))
+        remove(moto_account, survey(moto_account, names))
     moto_account.ask("s3", "delete_object", Bucket=names.bucket, Key="thesis.pdf")
 
 
@@ -256,7 +328,7 @@ def test_of_a_bucket_of_others_only_our_prefix_is_emptied_old_versions_and_uploa
     moto_account.ask("s3", "create_multipart_upload", Bucket=theirs, Key=f"{made.prefix}/values/run/large")
     moto_account.ask("s3", "delete_object", Bucket=theirs, Key=f"{made.prefix}/values/run/value")
 
-    assert Removal(moto_account, names, PATIENCE).remove(survey(moto_account, names)).is_empty
+    assert remove(moto_account, survey(moto_account, names)).is_empty
 
     left = moto_account.ask("s3", "list_object_versions", Bucket=theirs)
     assert [each["Key"] for each in left["Versions"]] == ["thesis.pdf"]
@@ -282,7 +354,7 @@ def test_every_request_to_s3_names_the_account_that_must_own_the_bucket(
         Key=f"{made.prefix}/values/x",
         ExpectedBucketOwner=names.account,
     )
-    Removal(moto_account, names, PATIENCE).remove(survey(moto_account, names))
+    remove(moto_account, survey(moto_account, names))
     assert len({name for name, _ in asked}) > 6
     assert [name for name, is_named in asked if not is_named] == []
 
@@ -364,6 +436,7 @@ def test_what_aws_keeps_ready_of_a_function_is_seen(moto_account: Account, names
     deploy(moto_account, names, name, {"graphlambda": names.deployment})
     moto_account.ask("lambda", "publish_version", FunctionName=name)
     standing = survey(Provisioned(moto_account.session, moto_account.region), names)
+    moto_account.ask("lambda", "delete_function", FunctionName=name)
     assert standing.functions == (name,)
     assert standing.ready == (
         Ready(function=name, memory_mb=128, architecture="x86_64", environments=3, has_snapshot=False),

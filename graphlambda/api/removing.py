@@ -1,0 +1,57 @@
+"""The end of a deployment on AWS, composed: what proves that a function is its own is the deployer's to know.
+
+In: a configuration, what stands. Out: a `Removal`. Must not remove anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from graphlambda.account.removal import NOTHING_PROVED, Proved, Removal
+from graphlambda.api.account import forget, root_of
+from graphlambda.api.records import manifests_of
+from graphlambda.api.sweeping import place_of
+from graphlambda.deployer import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphlambda.account.aws import Account
+    from graphlambda.account.standing import Standing
+    from graphlambda.config import Config
+    from graphlambda.deployer.sweep import Piece, Sweep
+
+
+def removal_of(config: Config, account: Account, standing: Standing) -> Removal:
+    """Return what removes a deployment.
+
+    Raises:
+        ConfigError: the root key cannot be read.
+    """
+    forget()  # what stood when this process began need not stand any more
+    proved, stack = NOTHING_PROVED, standing.stack
+    if stack is not None and standing.has_root_key:
+        proved = _proved(dataclasses.replace(config, role=stack.role_arn, store=stack.store))
+    return Removal(account=account, names=standing.names, proved=proved)
+
+
+def _proved(config: Config) -> Proved:
+    from graphlambda.deployer.aws import aws_cloud  # noqa: PLC0415  (boto3, for who asks AWS)
+
+    cloud, manifests = aws_cloud(config.region), manifests_of(config, root_of(config))
+
+    def look() -> Sweep:
+        return sweep.surveyed(
+            config.deployment_id,
+            cloud=cloud,
+            manifests=manifests,
+            kept=dict,  # a failed run that somebody might go on with ends with its deployment
+            place=place_of(config),
+            older_than_s=float("-inf"),
+        )
+
+    def delete(agreed: Sweep) -> Iterator[Piece]:
+        return sweep.carry_out(agreed, look(), cloud, manifests)
+
+    return Proved(look=look, delete=delete)
