@@ -13,7 +13,7 @@ from graphlambda.runtime.bucket import FIRST_ONLY
 from graphlambda.runtime.files import checked
 from graphlambda.store.base import translated
 from graphlambda.store.folders import Folder, Folders, Found
-from graphlambda.store.listing import delete_objects, folders, objects
+from graphlambda.store.listing import delete_objects, objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,13 +37,14 @@ class S3Folders(Folders):
 
     def runs(self) -> dict[str, float]:
         """Return the runs that have a folder, and the age of what was written last, by the server's clock."""
+        newest_s: dict[str, float] = {}
         with translated():
-            found = {run: objects(self._bucket, f"{run}/") for run in folders(self._bucket)}
-            newest_s = {
-                run: max((each.changed_s for each in inside), default=None) for run, inside in found.items()
-            }
+            for each in objects(self._bucket, ""):
+                run, slash, _ = each.key.partition("/")
+                if slash:
+                    newest_s[run] = max(newest_s.get(run, 0.0), each.changed_s)
             now_s = self._bucket.now_s()
-        return {run: now_s - at_s for run, at_s in newest_s.items() if at_s is not None}
+        return {run: now_s - at_s for run, at_s in newest_s.items()}
 
 
 class S3Folder(Folder):

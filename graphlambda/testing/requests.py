@@ -9,9 +9,13 @@ look at what others send, such as a test that tries out a refusal.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from botocore import handlers
+from botocore.session import get_session
 
 from graphlambda.local import limits
 from graphlambda.local.answers import ServiceError
@@ -25,6 +29,29 @@ OURS = "graphlambda"
 _EVENT = "before-parameter-build"
 _JAVAS = ((re.compile(r"\\p\{\w+\}"), r"\\w\\s!-/:-@\\[-`{-~"), (re.compile(r"\\w-(?!\])"), r"\\w\\-"))
 """Java's classes of letters, digits and signs, and its ranges that are none, as Python writes them."""
+
+_COMMON = frozenset(
+    {"accept-encoding", "authorization", "connection", "content-length", "content-md5", "content-type", "date", "host"}
+    | {"user-agent", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}
+)  # fmt: skip
+"""Headers of HTTP and of the signature; the digest of a list of keys comes in one, which the model leaves to clients."""
+
+_S3 = {
+    "AbortMultipartUpload": ("DELETE", True, "uploadId"),
+    "CompleteMultipartUpload": ("POST", True, "uploadId"),
+    "CreateMultipartUpload": ("POST", True, "uploads"),
+    "DeleteObject": ("DELETE", True, ""),
+    "DeleteObjects": ("POST", False, "delete"),
+    "GetObject": ("GET", True, ""),
+    "HeadObject": ("HEAD", True, ""),
+    "ListMultipartUploads": ("GET", False, "uploads"),
+    "ListObjectsV2": ("GET", False, "list-type"),
+    "PutObject": ("PUT", True, ""),
+    "UploadPart": ("PUT", True, "partNumber"),
+}
+"""What our own client asks of S3: method, whether of an object, and what its query is told by."""
+
+_S3_MARKS = frozenset(mark for _, _, mark in _S3.values() if mark)
 
 _REST_BYTES = 16_384
 """Room for what a request carries beside a zip."""
@@ -83,6 +110,71 @@ def ordinary_breaches(operation: str, params: Mapping[str, Any]) -> Iterator[str
         )
         if len(params.get("Payload", b"")) > most:
             yield f"{operation}: a payload of {len(params['Payload']):,} bytes is over {most:,}"
+
+
+def http_breaches(
+    service: str, operation: str, headers: Mapping[str, str], query: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield each way in which a request that botocore did not make is none of its operation: unknown, missing or unfit parts."""
+    parts = _parts(service, operation)
+    given = {
+        ("header", name.lower()): value for name, value in headers.items() if name.lower() not in _COMMON
+    }
+    given |= {("querystring", name): value for name, value in query.items() if name not in parts.marks}
+    for part, text in given.items():
+        if part not in parts.members:
+            yield f"{operation}: the {part[0]} {part[1]} is unknown"
+            continue
+        shape = parts.members[part]
+        value = int(text) if shape.type_name in {"integer", "long"} and text.isdigit() else text
+        yield from _own_breaches(shape, value, f"{operation}: {part[1]}")
+    yield from (
+        f"{operation}: the {kind} {name} is missing" for kind, name in sorted(parts.required - given.keys())
+    )
+
+
+def s3_operation(method: str, key: str, query: Mapping[str, str]) -> str:
+    """Return S3's operation that a request is; empty where it is none that we know."""
+    return next(
+        (name for name, (verb, of_object, mark) in _S3.items()
+         if (verb, of_object) == (method, bool(key)) and (mark in query if mark else not {*query} & _S3_MARKS)),
+        "",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What an operation's requests are made of, beside path and body."""
+
+    members: Mapping[tuple[str, str], Any]
+    """Shapes, by where (`header`, `querystring`) and name."""
+
+    required: frozenset[tuple[str, str]]
+    marks: frozenset[str]
+    """Of its query, what only says which operation it is."""
+
+
+@lru_cache(maxsize=64)
+def _parts(service: str, operation: str) -> _Parts:
+    model = _model(service).operation_model(operation)
+    found = {
+        (shape.serialization["location"], shape.serialization["name"]): (name, shape)
+        for name, shape in model.input_shape.members.items()
+        if shape.serialization.get("location") in {"header", "querystring"}
+    }
+    members = {
+        (kind, name.lower() if kind == "header" else name): each for (kind, name), each in found.items()
+    }
+    required = {part for part, (name, _) in members.items() if name in model.input_shape.required_members}
+    marks = frozenset(
+        name for name, _ in parse_qsl(urlsplit(model.http["requestUri"]).query, keep_blank_values=True)
+    )
+    return _Parts({part: shape for part, (_, shape) in members.items()}, frozenset(required), marks)
+
+
+@lru_cache(maxsize=8)
+def _model(service: str) -> Any:
+    return get_session().get_service_model(service)
 
 
 def _own_breaches(shape: Any, value: Any, where: str) -> Iterator[str]:

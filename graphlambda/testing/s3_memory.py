@@ -20,6 +20,7 @@ from graphlambda.runtime.frame import allocate
 from graphlambda.runtime.http1 import Answer, Headers, Http
 from graphlambda.runtime.identity import Keys
 from graphlambda.store.s3 import Location
+from graphlambda.testing.requests import UnfitRequestError, http_breaches, s3_operation
 from graphlambda.testing.troubled import SLOW_DOWN, Trouble
 
 if TYPE_CHECKING:
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
 KEYS = Keys("AKIDMEMORY", "secret")
 _BROKEN = frozenset({Trouble.ANSWER_LOST, Trouble.TRUNCATED})
 _NO_TROUBLE: Callable[[], Trouble] = lambda: Trouble.NONE  # noqa: E731
+
+
+def _check(method: str, target: str, headers: Mapping[str, str]) -> None:
+    """Return if S3's model knows a request. Raises UnfitRequestError."""
+    path, _, query = target.partition("?")
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    operation = s3_operation(method, path.removeprefix("/bucket").lstrip("/"), asked)
+    found = (
+        list(http_breaches("s3", operation, headers, asked)) if operation else [f"{method} {target} is none"]
+    )
+    if found:
+        raise UnfitRequestError("; ".join(found))
 
 
 class MemoryS3(Http):
@@ -68,6 +81,7 @@ class MemoryS3(Http):
         place: Place | None = None,
     ) -> Answer:
         """Do what a request asks for, unless something is in the way; see `Http.exchange`."""
+        _check(method, target, headers)
         trouble = self._trouble()
         self.seen[trouble] += 1
         if trouble is Trouble.SLOW_DOWN:

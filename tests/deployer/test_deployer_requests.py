@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 import boto3
 import botocore.session
@@ -11,7 +13,22 @@ from botocore.config import Config
 
 from graphlambda.deployer.aws import endpoint_cloud
 from graphlambda.deployer.functions import Call
-from graphlambda.testing.requests import OURS, UnfitRequestError, breaches, ordinary_breaches
+from graphlambda.runtime.bucket import FIRST_ONLY
+from graphlambda.runtime.http1 import Answer, Headers, Http
+from graphlambda.runtime.identity import Keys
+from graphlambda.runtime.multipart import put_in_parts
+from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.http import Credentials, HttpInvoker
+from graphlambda.store.listing import abort_uploads, delete_objects, folders, objects
+from graphlambda.store.s3 import Location
+from graphlambda.testing.requests import (
+    OURS,
+    UnfitRequestError,
+    breaches,
+    http_breaches,
+    ordinary_breaches,
+    s3_operation,
+)
 
 CREATE: dict[str, Any] = {
     "FunctionName": "gl-a-b",
@@ -76,3 +93,90 @@ def test_what_a_test_itself_sends_is_not_looked_at() -> None:
     for client, error in ((ours, UnfitRequestError), (own, botocore.exceptions.EndpointConnectionError)):
         with pytest.raises(error):
             client.get_function(FunctionName="a b")
+
+
+class Answering(Http):
+    """An S3 server that takes whatever its model knows, and writes down which operations those were."""
+
+    def __init__(self) -> None:
+        super().__init__("http://s3.model")
+        self.operations: list[str] = []
+
+    def exchange(
+        self, method: str, target: str, headers: Any, parts: Any = (), *, place: Any = None
+    ) -> Answer:
+        path, _, query = target.partition("?")
+        asked = dict(parse_qsl(query, keep_blank_values=True))
+        operation = s3_operation(method, path.removeprefix("/bucket").lstrip("/"), asked)
+        assert list(http_breaches("s3", operation, headers, asked)) == []
+        assert headers["x-amz-expected-bucket-owner"] == "123456789012"
+        self.operations.append(operation)
+        body = b"<R><UploadId>u</UploadId></R>" if operation == "CreateMultipartUpload" else b"<R></R>"
+        return Answer(200, Headers("\r\netag: t\r\ncontent-length: 7\r\n"), memoryview(bytearray(body)))
+
+
+def test_what_our_own_client_asks_of_s3_is_in_its_model_and_names_the_buckets_owner() -> None:
+    server = Answering()
+    location = Location(
+        bucket="bucket", prefix="p", region="eu-west-1", endpoint="http://s3.model", owner="123456789012"
+    )
+    bucket = location.objects(lambda: Keys("a", "b"), http=server)
+    bucket.put("a", [b"1"], FIRST_ONLY)
+    bucket.put("a", [b"1"], {"If-Match": "t"})
+    bucket.get("a")
+    bucket.size("a")
+    put_in_parts(bucket, "a", [b"1"], FIRST_ONLY)
+    list(objects(bucket, ""))
+    list(folders(bucket))
+    abort_uploads(bucket, "")
+    delete_objects(bucket, ["a"])
+    bucket.delete("a")
+    assert server.operations == [
+        "PutObject", "PutObject", "GetObject", "HeadObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload",
+        "ListObjectsV2", "ListObjectsV2", "ListMultipartUploads", "DeleteObjects", "DeleteObject",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "told"),
+    [
+        ({"If-None-Match": "*"}, {}, []),
+        ({"x-amz-expected-owner": "1"}, {}, ["PutObject: the header x-amz-expected-owner is unknown"]),
+        ({"x-amz-storage-class": "COLD"}, {}, ["PutObject: x-amz-storage-class 'COLD' is not of the enum"]),
+        ({}, {"versions": ""}, ["PutObject: the querystring versions is unknown"]),
+    ],
+)
+def test_a_part_of_a_request_that_its_operation_does_not_know_is_found(
+    headers: dict[str, str], query: dict[str, str], told: list[str]
+) -> None:
+    assert list(http_breaches("s3", "PutObject", headers, query)) == told
+    assert list(http_breaches("s3", "UploadPart", {}, {"uploadId": "u"})) == [
+        "UploadPart: the querystring partNumber is missing"
+    ]
+
+
+def test_what_our_own_client_asks_of_lambda_is_in_its_model() -> None:
+    heads: list[list[str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            invoker = HttpInvoker(
+                f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", region="eu-west-1",
+                credentials=lambda: Credentials("a", "b"), connections=1, clock=SystemClock(),
+            )  # fmt: skip
+            await invoker.invoke("gl-a-b", b"{}", timeout_s=10)
+            await invoker.close()
+
+    asyncio.run(ask())
+    ((line, *headers),) = heads
+    method, target, _ = line.split()
+    assert (method, target) == ("POST", "/2015-03-31/functions/gl-a-b/invocations")
+    given = dict(header.split(": ", 1) for header in headers if header)
+    assert list(http_breaches("lambda", "Invoke", given, {})) == []
