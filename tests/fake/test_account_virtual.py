@@ -23,10 +23,10 @@ from graphlambda.testing.account.turns import Turns
 from graphlambda.testing.account.virtual import AccountInvoker
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import CloudTests, manifests_in
-from graphlambda.testing.invokers import reply
+from graphlambda.testing.invokers import refusal, reply
 from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.fake.conftest import ROLE, account_of
-from tests.scheduler.bench import Bench, wide
+from tests.scheduler.bench import Bench, Late, summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -264,19 +264,25 @@ def test_an_environment_goes_on_without_its_client() -> None:
     assert run_virtually(ask()) == 429
 
 
-def test_a_run_of_two_thousand_tasks_through_a_bad_day_loses_nothing(bench: Bench) -> None:
+def test_a_run_of_a_hundred_thousand_tasks_through_a_bad_day_loses_nothing(bench: Bench) -> None:
+    """Storms of throttles, resets before and after, failing services; a right and a network that are late."""
     account = account_of(replace(ROUGH, cold=Spread(0.2, 1.0)), Limits(concurrency=50, ramp=20))
-    limits = RunLimits(batch=1, concurrency=200)
+    denied, pending = refusal(403, "AccessDeniedException"), refusal(502, "ResourceNotReadyException")
+    late = Late(bench.inner, "gl-f", [(15.0, denied), (90.0, pending)])
+    limits = RunLimits(batch=50, concurrency=200)
 
     async def run() -> list[Any]:
         clock = LoopClock()
         return await bench.execute(
-            wide(2_000), AccountInvoker(bench.inner, account, clock), clock=clock, limits=limits
+            summed(100_000, by=250), AccountInvoker(late, account, clock), clock=clock, limits=limits
         )
 
-    assert run_virtually(run()) == [1 + sum(number + 1 for number in range(2_000))]
-    assert account.ledger.throttles[Reason.CONCURRENCY] > 0
+    assert run_virtually(run()) == [1 + 400 + sum(number + 1 for number in range(100_000))]
+    assert sorted(bench.done) == list(range(100_401))
+    assert account.ledger.throttles[Reason.CONCURRENCY] > 100
+    assert min(account.ledger.mishaps[kind] for kind, _ in ROUGH.mishaps) > 20
     assert account.ledger.most_running <= 50
+    assert late.refusals < 300
 
 
 def test_the_same_seed_gives_the_same_day() -> None:

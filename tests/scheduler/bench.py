@@ -14,12 +14,12 @@ from graphlambda.testing.invokers import InProcessInvoker, ScriptedInvoker, func
 from graphlambda.testing.programs import Sums, functions_of, program_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from graphlambda.compiler.program import Program
     from graphlambda.scheduler.events import Event
-    from graphlambda.scheduler.invoke import Invoker
+    from graphlambda.scheduler.invoke import Invoker, Reply
     from graphlambda.testing.invokers import Fault
 
 KEY = bytes(range(32))
@@ -71,10 +71,40 @@ class Bench:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class Late:
+    """An invoker before another one, one of whose functions refuses for a while, in one way after the other."""
+
+    def __init__(self, inner: Invoker, function: str, told: Sequence[tuple[float, Reply]]) -> None:
+        """`told` says until when, in seconds of the loop, the function refuses in which way."""
+        self._inner = inner
+        self._function = function
+        self._told = told
+        self.refusals = 0
+
+    async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
+        await asyncio.sleep(0.03)
+        now_s = asyncio.get_running_loop().time()
+        for until_s, told in self._told:
+            if function == self._function and now_s < until_s:
+                self.refusals += 1
+                return told
+        return await self._inner.invoke(function, payload, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
 def wide(count: int) -> Program:
     """`count` independent tasks, and one that adds up their values."""
     tasks = [*[("f", i) for i in range(count)], ("g", Gather(list(range(count))))]
     return program_of(tasks, [count])
+
+
+def summed(count: int, by: int) -> Program:
+    """`count` independent tasks whose values are added up, so many at a time, and then the sums."""
+    parts = [("g", Gather(list(range(i, i + by)))) for i in range(0, count, by)]
+    whole = ("g", Gather(list(range(count, count + len(parts)))))
+    return program_of([*[("f", i) for i in range(count)], *parts, whole], [count + len(parts)])
 
 
 WIDE_12 = [1 + sum(i + 1 for i in range(12))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +17,9 @@ from graphlambda.scheduler.unready import ASKING_S, Unready
 from graphlambda.testing.invokers import refusal
 from graphlambda.testing.programs import program_of
 from graphlambda.testing.virtual import LoopClock, run_virtually
-from tests.scheduler.bench import WIDE_12, Bench, wide
+from tests.scheduler.bench import WIDE_12, Bench, Late, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphlambda.scheduler.invoke import Reply
 
 PENDING = refusal(502, "ResourceNotReadyException")
@@ -87,26 +84,6 @@ def test_the_gate_lets_a_function_go_that_took_an_invocation() -> None:
 # ---- in a run ----------------------------------------------------------------------------------------------------
 
 
-class Late:
-    """An invoker whose functions refuse until their time."""
-
-    def __init__(self, bench: Bench, until_s: Mapping[str, float], told: Reply) -> None:
-        self._bench = bench
-        self._until_s = until_s
-        self._told = told
-        self.refusals = 0
-
-    async def invoke(self, function: str, payload: bytes, *, timeout_s: float) -> Reply:
-        await asyncio.sleep(0.03)
-        if asyncio.get_running_loop().time() < self._until_s.get(function, 0.0):
-            self.refusals += 1
-            return self._told
-        return await self._bench.inner.invoke(function, payload, timeout_s=timeout_s)
-
-    async def close(self) -> None:
-        """Hold nothing."""
-
-
 def ran(bench: Bench, program: Any, late: Late, **limits: Any) -> list[Any]:
     return run_virtually(bench.execute(program, late, clock=LoopClock(), limits=Limits(**limits)))
 
@@ -117,7 +94,7 @@ def ran(bench: Bench, program: Any, late: Late, **limits: Any) -> list[Any]:
 def test_a_function_that_is_ready_late_costs_few_requests_and_no_attempt(
     bench: Bench, told: Reply, until_s: float
 ) -> None:
-    late = Late(bench, {F: until_s}, told)
+    late = Late(bench.inner, F, [(until_s, told)])
     assert ran(bench, wide(12), late, batch=1, concurrency=4, idempotent=False) == WIDE_12
     assert late.refusals < 4 + 10 + until_s / 5
     assert {event.attempt for event in bench.of(InvocationStarted)} == {1}
@@ -135,13 +112,13 @@ def test_a_function_that_never_gets_ready_ends_the_run_within_its_bound(
     bench: Bench, told: Reply, bound_s: float, said: str
 ) -> None:
     with pytest.raises(InvokeError, match=rf"operation f \(function gl-f\): {said}"):
-        ran(bench, wide(12), Late(bench, {F: 1e9}, told), batch=1, concurrency=4)
+        ran(bench, wide(12), Late(bench.inner, F, [(1e9, told)]), batch=1, concurrency=4)
     assert bound_s < bench.events[-1].at_s - bench.events[0].at_s < bound_s + 11
 
 
 def test_other_functions_go_on_while_one_is_not_ready(bench: Bench) -> None:
     tasks = [*[("f", i) for i in range(6)], *[("h", i) for i in range(6)], ("g", Gather(list(range(12))))]
-    late = Late(bench, {F: 60.0}, PENDING)
+    late = Late(bench.inner, F, [(60.0, PENDING)])
     bench.operations["gl-h"] = lambda i: i + 1
     ran(bench, program_of(tasks, [12]), late, batch=1, concurrency=2)
     ended = [event for event in bench.of(InvocationEnded) if not event.failure]
@@ -150,6 +127,6 @@ def test_other_functions_go_on_while_one_is_not_ready(bench: Bench) -> None:
 
 
 def test_a_refusal_of_one_function_leaves_the_concurrency_as_it_is(bench: Bench) -> None:
-    late = Late(bench, {F: 20.0}, PENDING)
+    late = Late(bench.inner, F, [(20.0, PENDING)])
     assert ran(bench, wide(12), late, batch=1, concurrency=12) == WIDE_12
     assert bench.inner.most_in_flight == 11  # all but the one that asked
