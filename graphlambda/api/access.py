@@ -5,7 +5,6 @@ In: a `Cloud` over boto3. Out: what `HttpInvoker` is given. Must not look for an
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from graphlambda.errors import ConfigError
 from graphlambda.scheduler.http import Credentials
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from graphlambda.deployer.aws import AwsCloud
@@ -64,28 +64,28 @@ class Access:
     """Where Lambda is, and how its requests are sent."""
 
     url: str
-    """Without a path."""
 
     region: str
     keys: Keys
     proxy: str | None
     tls: ssl.SSLContext | None
-    """Trusts whom boto3 trusts; None where the URL is not https."""
+    """Trusts whom boto3 trusts; None where neither the URL nor the proxy is https."""
 
 
 def access_of(cloud: AwsCloud) -> Access:
     """Return how a cloud's own client sends its requests.
 
     Raises:
-        ConfigError: it has no credentials.
+        ConfigError: it has no credentials, or no certificates to trust.
     """
     meta = cloud.client.meta
+    proxy = proxy_of(cloud.client)
     return Access(
         url=meta.endpoint_url,
         region=meta.region_name,
         keys=Keys(lambda: cloud.session().get_credentials()),
-        proxy=proxy_of(cloud.client),
-        tls=_trust(cloud) if meta.endpoint_url.startswith("https:") else None,
+        proxy=proxy,
+        tls=_trust(cloud) if "https:" in (meta.endpoint_url[:6], (proxy or "")[:6]) else None,
     )
 
 
@@ -101,7 +101,23 @@ def proxy_of(client: Any) -> str | None:
 
 
 def _trust(cloud: AwsCloud) -> ssl.SSLContext:
-    from botocore.httpsession import get_cert_path  # noqa: PLC0415  (as boto3: when needed)
+    """Return a context as botocore makes them: Python's own default asks more of certificates, which those of some firms lack.
+
+    Raises:
+        ConfigError: the user's bundle cannot be read.
+    """
+    from botocore.httpsession import (  # noqa: PLC0415  (as boto3: when needed)
+        create_urllib3_context,
+        get_cert_path,
+    )
 
     bundle = cloud.session().get_config_variable("ca_bundle") or get_cert_path(True)
-    return ssl.create_default_context(cafile=bundle)
+    context: ssl.SSLContext = create_urllib3_context()
+    context.check_hostname = True  # urllib3 looks at it by itself
+    try:
+        context.load_verify_locations(cafile=bundle)
+    except OSError as error:
+        raise ConfigError(
+            f"the certificates in {bundle} (AWS_CA_BUNDLE, or `ca_bundle` in ~/.aws/config) cannot be read: {error}"
+        ) from error
+    return context

@@ -1,7 +1,8 @@
 """Kept HTTP/1.1 connections to one server, thousands of them on one event loop.
 
-In: requests as bytes. Out: answers. One request a connection at a time, none sent twice: whether a request that got no
-answer was acted on is for the caller to think about. Must not know what requests mean.
+In: requests as bytes. Out: answers. One request a connection at a time, none sent twice unless it is certain that it was
+not sent whole: whether one that got no answer was acted on is for the caller to think about. Must not know what requests
+mean.
 
 An answer costs the loop a fifth of what it costs through aiohttp, which is made for servers of every kind: of 100 µs
 that an invocation may take of the client, that was most.
@@ -10,6 +11,7 @@ that an invocation may take of the client, that was most.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from base64 import b64encode
@@ -34,6 +36,21 @@ RESOLVED_S = 10.0
 IDLE_BEFORE_PROBE_S = 60
 """NAT gateways and load balancers drop connections that are silent for 350 s; a function may take 900."""
 
+PROBE_EVERY_S = 15
+PROBES = 4
+"""A connection whose other end is gone is known to be dropped after two minutes."""
+
+_WHEN_TO_PROBE = [
+    (getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE", IDLE_BEFORE_PROBE_S),
+        ("TCP_KEEPALIVE", IDLE_BEFORE_PROBE_S),  # macOS's name for it
+        ("TCP_KEEPINTVL", PROBE_EVERY_S),
+        ("TCP_KEEPCNT", PROBES),
+    )
+    if hasattr(socket, name)
+]
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -43,10 +60,13 @@ class Connections:
     def __init__(
         self, url: str, *, most: int, proxy: str | None = None, tls: ssl.SSLContext | None = None
     ) -> None:
-        """`url` and `proxy` are URLs without a path; `tls` says whom to trust, None the system's."""
+        """`url` and `proxy` are URLs without a path; `tls` says whom to trust, None the system's. A proxy may speak TLS, too."""
         self._url = urlsplit(url)
         self._proxy = urlsplit(proxy) if proxy else None
-        self._tls = (tls or ssl.create_default_context()) if self._url.scheme == "https" else None
+        schemes = {self._url.scheme, self._proxy.scheme if self._proxy else ""}
+        trusted = tls or ssl.create_default_context() if "https" in schemes else None
+        self._tls = trusted if self._url.scheme == "https" else None
+        self._proxy_tls = trusted if self._proxy and self._proxy.scheme == "https" else None
         self._places = asyncio.Semaphore(most)
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -69,16 +89,23 @@ class Connections:
         """Send a request; return its answer.
 
         Raises:
-            ConnectionRefusedError: no connection could be made; nothing was sent.
+            ConnectionRefusedError: no connection could be made, or none that took the whole request.
             ConnectionError: it was dropped; whether the request was acted on is unknown.
         """
         async with self._places:
-            connection = self._kept() or await self._opened()
-            try:
-                answer = await connection.exchange(request)
-            except BaseException:
-                connection.drop()
-                raise
+            connection = self._kept()
+            if connection is not None:
+                with suppress(ConnectionRefusedError):  # it was dead, and nobody got the request: another one
+                    return await self._exchanged(connection, request)
+            return await self._exchanged(await self._opened(), request)
+
+    async def _exchanged(self, connection: _Connection, request: bytes) -> Answer:
+        try:
+            answer = await connection.exchange(request)
+        except BaseException:
+            connection.drop()
+            raise
+        else:
             if answer.kept and not self._is_closed:
                 self._idle.append(connection)
             else:
@@ -97,12 +124,14 @@ class Connections:
         now_s = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and now_s - connection.used_s < KEEP_ALIVE_S:
+            if now_s - connection.used_s < KEEP_ALIVE_S and connection.is_silent:
                 return connection
             connection.drop()
         return None
 
     async def _opened(self) -> _Connection:
+        if self._is_closed:
+            raise ConnectionError("all connections were dropped")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 connection = await self._connected()
@@ -120,7 +149,7 @@ class Connections:
 
     async def _connected(self) -> _Connection:
         """Connect to the server, or to the proxy; of several addresses each in its turn, until one takes us."""
-        tls = None if self._proxy else self._tls
+        tls, to = (self._proxy_tls, self._proxy) if self._proxy else (self._tls, self._url)
         failure: OSError = ConnectionRefusedError("its name has no address")
         for host, port in await self._resolved():
             connection = _Connection(self._open)
@@ -130,7 +159,7 @@ class Connections:
                     host,
                     port,
                     ssl=tls,
-                    server_hostname=self._url.hostname if tls else None,
+                    server_hostname=to.hostname if tls else None,
                 )
             except OSError as error:
                 failure = error
@@ -171,13 +200,23 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._reader = Reader()
         self._answer: asyncio.Future[Answer] | None = None
+        self._is_sent = True
         self.is_open = False
         self.used_s = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is there, as far as one can know, and said nothing that nobody asked for: its end, for one."""
+        if not self.is_open:
+            return False
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not waiting.poll(0)
 
     async def exchange(self, request: bytes, *, is_bare: bool = False) -> Answer:
         """Send a request; return its answer, as `Connections.exchange` does."""
         if not self.is_open:
-            raise ConnectionError("the connection was dropped")
+            raise ConnectionRefusedError("the connection was dropped")
         loop = asyncio.get_running_loop()
         self._reader, self._answer = Reader(is_bare=is_bare), loop.create_future()
         self._transport.write(request)
@@ -191,6 +230,7 @@ class _Connection(asyncio.Protocol):
         transport = await loop.start_tls(self._transport, self, tls, server_hostname=host)
         assert transport is not None
         self._transport = transport
+        transport.set_write_buffer_limits(high=0)
 
     def drop(self) -> None:
         """End it at once; whoever waits for an answer gets `ConnectionError`."""
@@ -202,12 +242,21 @@ class _Connection(asyncio.Protocol):
         """Remember what to write to; have the system find out when the other end is gone."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        transport.set_write_buffer_limits(high=0)  # so that we are told while a part of a request is unsent
         self.is_open = True
         self._everyone.add(self)
         made = transport.get_extra_info("socket")
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_BEFORE_PROBE_S)
+        for option, value in _WHEN_TO_PROBE:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    def pause_writing(self) -> None:
+        """Note that the request is not sent whole."""
+        self._is_sent = False
+
+    def resume_writing(self) -> None:
+        """Note that it is."""
+        self._is_sent = True
 
     def data_received(self, data: bytes) -> None:
         """Hand over an answer that is whole; end the connection where nothing was asked."""
@@ -234,7 +283,8 @@ class _Connection(asyncio.Protocol):
         self.is_open = False
         self._everyone.discard(self)
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError(why))
+            kind = ConnectionError if self._is_sent else ConnectionRefusedError
+            self._answer.set_exception(kind(why))
 
 
 def head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
@@ -244,7 +294,7 @@ def head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
 
 
 def _authorization(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
+    if not (proxy.username and proxy.password):  # as botocore
         return {}
-    named = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    named = f"{unquote(proxy.username)}:{unquote(proxy.password)}"
     return {"Proxy-Authorization": f"Basic {b64encode(named.encode()).decode()}"}

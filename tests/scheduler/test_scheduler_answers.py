@@ -153,8 +153,8 @@ async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await asyncio.gather(hand_on(reader, to), hand_on(there, writer))
 
 
-@pytest.mark.parametrize("through_proxy", [False, True], ids=["directly", "through a proxy"])
-def test_who_is_trusted_is_spoken_to_in_tls_and_nobody_else(tmp_path: Path, through_proxy: bool) -> None:
+@pytest.mark.parametrize("proxy_scheme", [None, "http", "https"])
+def test_who_is_trusted_is_spoken_to_in_tls_and_nobody_else(tmp_path: Path, proxy_scheme: str | None) -> None:
     certificate, key = self_signed(tmp_path)
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own.load_cert_chain(certificate, key)
@@ -162,12 +162,13 @@ def test_who_is_trusted_is_spoken_to_in_tls_and_nobody_else(tmp_path: Path, thro
 
     async def ask(tls: ssl.SSLContext | None) -> Answer:
         server = await asyncio.start_server(Server(ANSWERS["length"][0]).serve, "localhost", 0, ssl=own)
-        proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+        proxy_tls = own if proxy_scheme == "https" else None
+        proxy = await asyncio.start_server(tunnel, "localhost", 0, ssl=proxy_tls)
         ports = [each.sockets[0].getsockname()[1] for each in (server, proxy)]
         connections = Connections(
             f"https://localhost:{ports[0]}",
             most=1,
-            proxy=f"http://127.0.0.1:{ports[1]}" if through_proxy else None,
+            proxy=proxy_scheme and f"{proxy_scheme}://localhost:{ports[1]}",
             tls=tls,
         )
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,7 +35,7 @@ class Lambda(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         Lambda.seen.append((self.path, dict(self.headers), body))
         Lambda.connections.add(self.client_address)
-        function = self.path.split("/")[3]
+        function = self.path.split("/")[-2]
         if function == "slow":
             threading.Event().wait(LATE_S)
         if function == "cut":
@@ -61,6 +62,11 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes | None]] = {
     "slow": (200, {}, None),
     "failing": (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorType": "ValueError"}'),
     "expired": (403, {"x-amzn-ErrorType": "ExpiredTokenException"}, b'{"Message": "expired"}'),
+    "skewed": (
+        403,
+        {"x-amzn-ErrorType": "InvalidSignatureException"},
+        b'{"message": "Signature expired: 20261127T000000Z is now earlier than 20261127T001000Z"}',
+    ),
     "busy": (
         429,
         {"x-amzn-ErrorType": "TooManyRequestsException", "Retry-After": "3"},
@@ -186,6 +192,33 @@ def test_expired_credentials_are_renewed_once_and_sign_what_comes_next(endpoint:
     assert asyncio.run(some()) == ["ExpiredTokenException"] * 5
     assert renewals == [1]
     assert "Credential=AKNEW/" in Lambda.seen[-1][1]["Authorization"]
+
+
+@pytest.mark.parametrize("late_s", [-3600.0, 900.0])
+def test_a_wrong_clock_is_learnt_from_the_services_own_once(endpoint: str, late_s: float) -> None:
+    """The service's date is this machine's here: a clock that differs from it stands for a wrong one."""
+    wrong = FakeClock(now_s=SystemClock().time() + late_s)
+
+    async def some() -> list[str]:
+        invoker = invoker_of(endpoint, clock=wrong)
+        told = await asyncio.gather(*[invoker.invoke("skewed", b"{}", timeout_s=10) for _ in range(3)])
+        await invoker.invoke("echo", b"{}", timeout_s=10)
+        await invoker.close()
+        return [reply.error_code for reply in told]
+
+    assert asyncio.run(some()) == ["InvalidSignatureException"] * 3
+    dated = datetime.strptime(Lambda.seen[-1][1]["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs(dated.timestamp() - SystemClock().time()) < 30
+
+
+def test_an_endpoint_may_lie_in_a_folder_of_a_server(endpoint: str) -> None:
+    async def once() -> None:
+        invoker = invoker_of(f"{endpoint}/lambda/")
+        await invoker.invoke("echo", b"{}", timeout_s=10)
+        await invoker.close()
+
+    asyncio.run(once())
+    assert Lambda.seen[-1][0] == "/lambda/2015-03-31/functions/echo/invocations"
 
 
 def test_a_proxy_is_asked_for_the_endpoint(endpoint: str) -> None:

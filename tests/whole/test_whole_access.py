@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import socketserver
 import ssl
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import UnauthorizedSSOTokenError
 from botocore.httpsession import get_cert_path
@@ -20,13 +23,18 @@ from graphlambda.api.buckets import bucket_store, keys_of
 from graphlambda.config import load
 from graphlambda.deployer.aws import aws_cloud, endpoint_cloud
 from graphlambda.errors import ConfigError, StoreError
-from graphlambda.scheduler.http import Credentials
+from graphlambda.scheduler.clock import SystemClock
+from graphlambda.scheduler.http import Credentials, HttpInvoker
 from graphlambda.store import Location, S3Store
 from graphlambda.testing.s3_servers import BUCKET
+from graphlambda.testing.servers import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botocore.awsrequest import AWSPreparedRequest
+
+    from graphlambda.deployer.aws import AwsCloud
     from graphlambda.testing.s3_servers import S3Server
 
 REGION = "eu-central-1"
@@ -44,6 +52,9 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "AWS_SESSION_TOKEN",
         "AWS_PROFILE",
         "AWS_CA_BUNDLE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_LAMBDA",
+        *(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())),
     ):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -65,6 +76,169 @@ def test_at_aws_url_proxy_and_identity_are_those_of_the_users_session(
     assert (access.proxy, access.keys()) == ("http://127.0.0.1:9", Credentials("AKONE", "s", "t"))
     monkeypatch.setenv("NO_PROXY", ".amazonaws.com")
     assert access_of(aws_cloud(REGION)).proxy is None
+
+
+class Empty:
+    """The body of an answer that has none."""
+
+    def read(self, *_: object) -> bytes:
+        return b""
+
+    stream = read
+
+
+def asked_by_boto3(cloud: AwsCloud) -> str:
+    """Return the URL of an Invoke of boto3's own client, which is not sent."""
+    urls = []
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        urls.append(request.url)
+        return AWSResponse(request.url, 200, HTTPHeaders.from_dict({}), Empty())
+
+    cloud.client.meta.events.register("before-send.lambda.Invoke", answer)
+    cloud.client.invoke(FunctionName="f", Payload=b"{}")
+    (url,) = urls
+    return str(url)
+
+
+@pytest.mark.parametrize(
+    ("region", "variables"),
+    [
+        ("us-east-1", {}),
+        ("cn-north-1", {}),
+        ("us-east-1", {"AWS_USE_FIPS_ENDPOINT": "true"}),
+        ("eu-west-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}),
+        ("us-gov-west-1", {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"}),
+        ("eu-west-1", {"AWS_ENDPOINT_URL": "https://all.example:8443"}),
+        ("eu-west-1", {"AWS_ENDPOINT_URL": "https://all.example", "AWS_ENDPOINT_URL_LAMBDA": "http://one.example/a/"}),
+        ("eu-west-1", {"AWS_ENDPOINT_URL": "https://all.example", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}),
+    ],
+)  # fmt: skip
+def test_invoke_goes_where_botocore_would_send_it(
+    account: Path, monkeypatch: pytest.MonkeyPatch, region: str, variables: dict[str, str]
+) -> None:
+    logged_in(account, "AKONE")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    cloud = aws_cloud(region)
+    access = access_of(cloud)
+    assert f"{access.url.rstrip('/')}/2015-03-31/functions/f/invocations" == asked_by_boto3(cloud)
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxy"),
+    [
+        ({"HTTPS_PROXY": "http://me:p%40ss@proxy.example:3128"}, "http://me:p%40ss@proxy.example:3128"),
+        ({"https_proxy": "proxy.example:3128"}, "http://proxy.example:3128"),
+        ({"HTTPS_PROXY": "https://proxy.example"}, "https://proxy.example"),
+        ({"HTTP_PROXY": "http://proxy.example"}, None),
+        ({"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": "lambda.eu-central-1.amazonaws.com"}, None),
+        ({"HTTPS_PROXY": "http://proxy.example", "no_proxy": "other.example,.amazonaws.com"}, None),
+        ({"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": "*"}, None),
+    ],
+)
+def test_proxies_are_those_that_botocore_would_take(
+    account: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxy: str | None
+) -> None:
+    logged_in(account, "AKONE")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert access_of(aws_cloud(REGION)).proxy == proxy
+
+
+def test_a_bundle_that_cannot_be_read_is_named(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged_in(account, "AKONE")
+    (account / "config").write_text(f"[default]\nca_bundle = {account / 'none.pem'}\n")
+    with pytest.raises(ConfigError, match=r"none\.pem \(AWS_CA_BUNDLE, or `ca_bundle`"):
+        access_of(aws_cloud(REGION))
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be a Lambda that says {} to everything."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while told := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
+            await reader.readexactly(int(told.partition("content-length: ")[2].partition("\r")[0]))
+            writer.write(ANSWER)
+    writer.close()
+
+
+@contextmanager
+def tunnelled(
+    tls: ssl.SSLContext, proxy_tls: ssl.SSLContext | None
+) -> Iterator[tuple[int, int, list[dict[str, str]]]]:
+    """Serve in a thread; yield the ports of server and proxy, and the heads that the proxy is asked with."""
+    asked: list[dict[str, str]] = []
+    loop, ports = asyncio.new_event_loop(), list[int]()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {line.partition(": ")[0].lower(): line.partition(": ")[2] for line in lines if line}
+        asked.append({**headers, "target": first.split()[1]})
+        there, to = await asyncio.open_connection(*first.split()[1].split(":"))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(hand_on(reader, to), hand_on(there, writer))
+
+    async def hand_on(from_: asyncio.StreamReader, into: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            while data := await from_.read(65_536):
+                into.write(data)
+        into.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(answer_all, "localhost", 0, ssl=tls)
+        proxy = await asyncio.start_server(connect, "localhost", 0, ssl=proxy_tls)
+        ports.extend(each.sockets[0].getsockname()[1] for each in (server, proxy))
+
+    loop.run_until_complete(serve())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield ports[0], ports[1], asked
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def both_ask() -> tuple[Any, Any]:
+    """Return what boto3's client, and Invoke's own, get of function `echo`; in that order."""
+    cloud = aws_cloud(REGION)
+    by_boto3 = cloud.client.invoke(FunctionName="echo", Payload=b"{}")["StatusCode"]
+
+    async def by_own() -> int:
+        access = access_of(cloud)
+        invoker = HttpInvoker(
+            access.url, region=REGION, credentials=access.keys, connections=1, clock=SystemClock(),
+            proxy=access.proxy, tls=access.tls,
+        )  # fmt: skip
+        try:
+            return (await invoker.invoke("echo", b"{}", timeout_s=10)).status
+        finally:
+            await invoker.close()
+
+    return by_boto3, asyncio.run(by_own())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_through_a_proxy_and_tls_with_a_ca_of_ones_own_both_clients_do_the_same(
+    account: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """A real proxy, which speaks TLS or does not, and a real server behind it, both with a certificate of our own CA."""
+    logged_in(account, "AKONE")
+    certificate, key = self_signed(account)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with tunnelled(tls, tls if scheme == "https" else None) as (port, proxy_port, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"https://localhost:{port}")
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:p%40ss@localhost:{proxy_port}")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        assert both_ask() == (200, 200)
+    of_boto3, own = asked
+    assert of_boto3["target"] == own["target"] == f"localhost:{port}"
+    assert of_boto3["proxy-authorization"] == own["proxy-authorization"] == "Basic bWU6cEBzcw=="
 
 
 def test_a_users_ca_bundle_is_trusted_alone(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
