@@ -62,6 +62,7 @@ def settings_of(config: Config) -> Settings:
         timeout_s=config.timeout_s,
         ephemeral_mb=config.ephemeral_mb,
         role=config.role,
+        logs=config.function_logs,
     )
 
 

@@ -29,6 +29,9 @@ class Settings:
     role: str
     """ARN of the functions' role; the local Lambda takes any well-formed one."""
 
+    logs: bool = True
+    """Whether it writes logs: without, only what Lambda warns of, so that few environments ask for a log stream."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:

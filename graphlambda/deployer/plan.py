@@ -25,6 +25,10 @@ if TYPE_CHECKING:
         LayerSpec,
     )
 
+_LOGS = {"LogFormat": "Text"}
+_NO_LOGS = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL", "SystemLogLevel": "WARN"}
+"""As little as Lambda allows: its own lines of each invocation are INFO (AWS, "Configuring advanced logging controls")."""
+
 READY = frozenset({"Active", "Inactive"})
 """States in which a function takes invocations; the first one wakes an inactive function by itself."""
 
@@ -119,7 +123,10 @@ def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
             "Timeout": spec.settings.timeout_s,
             "EphemeralStorage": {"Size": spec.settings.ephemeral_mb},
             "Environment": {"Variables": dict(environment(spec.settings))},
-            "LoggingConfig": {"LogFormat": "Text", "LogGroup": log_group(spec.deployment)},
+            "LoggingConfig": {
+                **(_LOGS if spec.settings.logs else _NO_LOGS),
+                "LogGroup": log_group(spec.deployment),
+            },
             "Tags": {TAG: spec.deployment, "graphlambda-operation": spec.operation},
         },
     )

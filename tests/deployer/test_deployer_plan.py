@@ -208,6 +208,17 @@ def test_a_plan_is_told_call_by_call(tmp_path: Path) -> None:
     assert len(cloud.changes) == 1
 
 
+def test_a_function_without_logs_is_another_that_writes_as_little_as_lambda_allows(
+    layer: LayerSpec, function: FunctionSpec
+) -> None:
+    quiet = replace(function, settings=replace(function.settings, logs=False))
+    (_, made) = plan([layer], [quiet], NOTHING)
+    levels = {"ApplicationLogLevel": "FATAL", "SystemLogLevel": "WARN"}
+    assert made.params["LoggingConfig"] == {"LogFormat": "JSON", **levels, "LogGroup": "/graphlambda/local"}
+    model = botocore.session.Session().get_service_model("lambda").operation_model("CreateFunction")
+    assert list(breaches(model.input_shape, {**made.params, "Layers": []}, quiet.name)) == []
+
+
 def test_disagreements_name_each_difference_and_nothing_else(function: FunctionSpec) -> None:
     wanted = configuration(function, "c2hh")
     assert disagreements(wanted, wanted) == ()

@@ -116,6 +116,17 @@ def test_another_deployments_key_opens_no_program(aws: str, tmp_path: Path) -> N
         graphlambda.load_program(tmp_path / "program", endpoint="", deployment_id="local")
 
 
+def test_functions_that_write_logs_and_others_differ_and_only_the_first_are_paced(aws: str) -> None:
+    init(aws, secrets.token_bytes(32))
+    program = graphlambda.compile(array())
+    loud, quiet = (
+        set(graphlambda.deploy(program, function_logs=logs).functions.values()) for logs in (True, False)
+    )
+    assert loud.isdisjoint(quiet)
+    paces = [session_of(config.load({"function_logs": logs})).endpoint.rates for logs in (True, False)]
+    assert [rates.cold_starts_per_s for rates in paces] == [50.0, None]
+
+
 def test_paths_of_this_machine_are_refused_on_aws(aws: str, tmp_path: Path) -> None:
     init(aws, secrets.token_bytes(32))
     (tmp_path / "data").write_text("1")
