@@ -11,6 +11,7 @@ from graphlambda.api import (
     compile,  # noqa: A004  (the verb's name)
     compute,
     deploy,
+    estimate,
     get,
     last_summary,
     load_program,
@@ -34,6 +35,7 @@ __all__ = [
     "compile",
     "compute",
     "deploy",
+    "estimate",
     "get",
     "last_summary",
     "load_program",

@@ -145,6 +145,10 @@ class Config:
     deadline_s: int | None = field(default=None, metadata=_by(parsers.whole(1, 10_000_000, "seconds")))
     """Longest that one run may take; then it is cancelled."""
 
+    budget_usd: float | None = field(default=None, metadata=_by(parsers.an_amount(0, "US dollars")))
+    """Most that one run may cost, at list prices, over all its clients: nothing is invoked by which it could be passed, and
+    the run ends with a `BudgetError`; see `prices`."""
+
     progress: bool | None = field(default=None, metadata=_by(parsers.a_switch))
     """Whether to draw; None: in a terminal or notebook only."""
 

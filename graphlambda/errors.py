@@ -249,10 +249,14 @@ class BudgetError(RunError):
             if self.known
             else "memory_mb= for all of timeout_s=, until it is known what its tasks take"
         )
+        remedy = (
+            "To go on, resume the run with a larger budget_usd=, which counts what it has spent already"
+            if self.spent_usd
+            else "Give it a larger budget_usd=, or lower timeout_s= or memory_mb="
+        )
         return (
             f"run {self.run} has spent {self.spent_usd:.6f} of budget_usd={self.budget_usd:g}; {self.left_usd:.6f} USD are "
-            f"left, and its next invocation may cost {self.next_usd:.6f} ({why}). To go on, resume the run with a larger "
-            "budget_usd=, which counts what it has spent already"
+            f"left, and its next invocation may cost {self.next_usd:.6f} ({why}). {remedy}"
         )
 
 

@@ -101,6 +101,22 @@ def whole(low: int, high: int, unit: str) -> Parser:
     return parse
 
 
+def an_amount(low: float, unit: str) -> Parser:
+    """Return a parser of numbers above a bound."""
+    wanted = f"a number of {unit} above {low:g}"
+
+    def parse(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(wanted) from None
+        if isinstance(value, bool) or not low < number < float("inf"):
+            raise ValueError(wanted)
+        return number
+
+    return parse
+
+
 def like(pattern: str, wanted: str) -> Parser:
     """Return a parser of text that a pattern matches as a whole."""
 

@@ -165,6 +165,11 @@ def gb_seconds(memory_mb: int, seconds: float) -> float:
     return memory_mb / _MB_A_GB * seconds
 
 
+def beyond_free_mb(ephemeral_mb: int) -> int:
+    """Return what of /tmp is billed."""
+    return max(0, ephemeral_mb - _FREE_MB)
+
+
 def second_usd(memory_mb: int, ephemeral_mb: int, architecture: str, prices: Prices = US_EAST_1) -> float:
     """Return what a second of one function costs, before any discount for volume.
 
@@ -172,8 +177,8 @@ def second_usd(memory_mb: int, ephemeral_mb: int, architecture: str, prices: Pri
         KeyError: there is no price for `architecture`.
     """
     (_, first), *_ = prices.duration[architecture]
-    beyond_mb = max(0, ephemeral_mb - _FREE_MB)
-    return gb_seconds(memory_mb, 1.0) * first.usd + gb_seconds(beyond_mb, 1.0) * prices.ephemeral.usd
+    ephemeral_gb = gb_seconds(beyond_free_mb(ephemeral_mb), 1.0)
+    return gb_seconds(memory_mb, 1.0) * first.usd + ephemeral_gb * prices.ephemeral.usd
 
 
 def duration_usd(billed_gb_s: float, architecture: str, prices: Prices = US_EAST_1) -> float:

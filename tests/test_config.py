@@ -61,6 +61,7 @@ VARIABLES = {
     "GRAPHLAMBDA_BATCH": ("1", 1),
     "GRAPHLAMBDA_FUSE": ("on", True),
     "GRAPHLAMBDA_INLINE_BYTES": ("0", 0),
+    "GRAPHLAMBDA_BUDGET_USD": ("2.50", 2.5),
     "GRAPHLAMBDA_DEADLINE_S": ("3600", 3600),
     "GRAPHLAMBDA_STORE_MB": ("100", 100),
     "GRAPHLAMBDA_STORE": ("rediss://:secret@host", "rediss://:secret@host"),
@@ -222,7 +223,8 @@ def test_a_wrong_value_is_refused_by_name_with_what_is_wanted(name: str, value: 
 
 def test_an_unknown_setting_lists_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match=r"^zebra=: there is no such setting \(there are architecture, batch, cache_dir, "
+        ConfigError,
+        match=r"^zebra=: there is no such setting \(there are architecture, batch, budget_usd, cache_dir, ",
     ):
         load({"zebra": 1}, HOME)
 
@@ -273,3 +275,9 @@ def test_without_arguments_the_processes_own_environment_is_read(monkeypatch: py
 def test_settings_are_read_again_as_they_were() -> None:
     config = load({}, HOME | {name: text for name, (text, _value) in VARIABLES.items()})
     assert load({field.name: getattr(config, field.name) for field in fields(Config)}, HOME) == config
+
+
+@pytest.mark.parametrize("value", ["0", -1, "nan", "inf", True, "much"])
+def test_a_budget_is_a_number_of_dollars_above_none(value: object) -> None:
+    with pytest.raises(ConfigError, match="budget_usd= must be a number of US dollars above 0"):
+        load({"budget_usd": value}, {"HOME": "/home/u"})

@@ -8,6 +8,7 @@ from graphlambda.api.calls import (
     compile,  # noqa: A004  (the verb's name)
     compute,
     deploy,
+    estimate,
     get,
     last_summary,
     persist,
@@ -29,6 +30,7 @@ __all__ = [
     "compile",
     "compute",
     "deploy",
+    "estimate",
     "get",
     "last_summary",
     "load_program",

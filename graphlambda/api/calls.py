@@ -12,6 +12,7 @@ from graphlambda import config as settings
 from graphlambda.api import building, cancelling, durability, work
 from graphlambda.api.handles import RunHandle
 from graphlambda.api.leaving import leave, refuse_secrets
+from graphlambda.api.pricing import estimated
 from graphlambda.api.profiles import fusing_of
 from graphlambda.api.program import Program
 from graphlambda.api.session import Session, session_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graphlambda.compiler.program import Kept
     from graphlambda.deployer import Deployment, Plan
     from graphlambda.report import Display, Summary
+    from graphlambda.report.estimate import Estimate
 
 _last: list[Summary] = []
 
@@ -113,6 +115,14 @@ def plan_by(program: compiled.Program, config: settings.Config) -> Plan:
     """Plan as a configuration says; raises as `deploy` does."""
     session = _session(program, config)
     return building.plan_of(called_operations(program), session, building.settings_of(session.config))
+
+
+def estimate(program: compiled.Program, **flags: Any) -> Estimate:
+    """Return what a run of a program is expected to be billed on AWS, before anything is built, deployed or run; `print` it.
+
+    It stands on what earlier runs measured of the same operations, else on assumptions, which it names.
+    """
+    return estimated(program, settings.load(flags))
 
 
 def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tuple[Any, ...]:

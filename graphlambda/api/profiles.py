@@ -16,6 +16,8 @@ from graphlambda.errors import ProfileWarning
 from graphlambda.packager.cache import Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphlambda.compiler import Program
     from graphlambda.config import Config
     from graphlambda.report import Profiler
@@ -38,9 +40,14 @@ def fusing_of(config: Config) -> Fusing:
     """Return how the configuration wants programs fused."""
     if config.fuse is not None:
         return Fusing(always=config.fuse)
+    profiles, overhead_s = measured(config)
+    return Fusing(profiles=profiles, overhead_s=overhead_s, longest_s=config.timeout_s / 2)
+
+
+def measured(config: Config) -> tuple[Mapping[str, Profile], float]:
+    """Return what is known of operations, by form, and what an invocation takes beside its tasks; 0 where nothing is."""
     note = _note(Cache(config.cache_dir).get(_KIND, config.deployment_id), config)
-    longest_s = config.timeout_s / 2
-    return Fusing(profiles=note.profiles, overhead_s=note.overhead_s, longest_s=longest_s)
+    return note.profiles, note.overhead_s
 
 
 def learn(profiler: Profiler, program: Program, config: Config) -> None:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.api.building import target_of
 from graphlambda.api.durability import Saved, claimed, durable, flags_of, kept_note
+from graphlambda.api.pricing import batch_s, tariff_of
 from graphlambda.api.profiles import learn
 from graphlambda.api.provision import Provisioning
 from graphlambda.compiler import called_operations
@@ -21,6 +23,7 @@ from graphlambda.compiler.read import process_state
 from graphlambda.config import time_zone
 from graphlambda.errors import RunHeldError, RunLostError
 from graphlambda.packager import this_target
+from graphlambda.prices import prices_of
 from graphlambda.report import Display, Output, Profiler, Summary, Tally
 from graphlambda.report.display import painter_for
 from graphlambda.report.left import Left
@@ -43,9 +46,6 @@ _OF_ROOM = 0.8
 
 _OF_ROOM_SHARED = 0.25
 """How much of it may be for later runs, where they share values."""
-
-_BATCH_S = 1.0
-"""What the tasks of a batch may take together; never more than half of the function's timeout."""
 
 _LATE_S = 30.0
 """How much later than a function's own timeout an answer may come."""
@@ -95,14 +95,16 @@ def ran(
     """
     terms = terms or Terms()
     provisioning = Provisioning(program, deployment, session)
-    tally = _tally(program, deployment, provisioning.memory_mb)
+    functions = {**deployment.functions, **provisioning.remembered()}
+    tally = _tally(program, deployment, provisioning.memory_mb, session)
+    display.counting(lambda: tally.bill().usd)
     profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
     left = Left(provisioning.memory_mb, session.config.timeout_s, this_target().architecture)
     saved = _saved(program, deployment, session, terms)
     with session.shown(program), _explained(terms.run, session, left):
         going = begin(
             program,
-            {**deployment.functions, **provisioning.remembered()},
+            functions,
             invoker=session.invoker(),
             store=session.store,
             run=terms.run,
@@ -117,6 +119,7 @@ def ran(
             keep=terms.keep,
             durable=_durable(program, saved, session, terms),
             namespace=_namespace(session),
+            tariff=tariff_of(program, functions, provisioning.memory_mb, session.config),
         )
         terms.begun(going)
         result = going.result()
@@ -155,10 +158,19 @@ def _explained(run: str, session: Session, left: Left) -> Iterator[None]:
         raise
 
 
-def _tally(program: Program, deployment: Deployment, memory_mb: Callable[[str], int]) -> Tally:
+def _tally(
+    program: Program, deployment: Deployment, memory_mb: Callable[[str], int], session: Session
+) -> Tally:
     used = {deployment.functions[operation.id] for operation in called_operations(program)}
     made = used.intersection(deployment.created)
-    return Tally(memory_mb, this_target().architecture, made=len(made), reused=len(used) - len(made))
+    return Tally(
+        memory_mb,
+        target_of(session.config).architecture,
+        ephemeral_mb=session.config.ephemeral_mb,
+        made=len(made),
+        reused=len(used) - len(made),
+        prices=prices_of(session.config.region),
+    )
 
 
 def _limits(session: Session) -> Limits:
@@ -167,7 +179,7 @@ def _limits(session: Session) -> Limits:
         concurrency=session.endpoint.concurrency,
         rates=session.endpoint.rates,
         batch=config.batch,
-        batch_s=min(_BATCH_S, config.timeout_s / 2),
+        batch_s=batch_s(config),
         inline_bytes=config.inline_bytes,
         deadline_s=session.config.deadline_s,
         store_bytes=_store_bytes(session),

@@ -6,6 +6,7 @@ nor know how a function was built.
 
 from __future__ import annotations
 
+from graphlambda.report.bill import Bill
 from graphlambda.report.closing import close
 from graphlambda.report.display import Display
 from graphlambda.report.output import Output
@@ -13,4 +14,4 @@ from graphlambda.report.profiler import Profiler
 from graphlambda.report.tables import operations_table
 from graphlambda.report.tally import Summary, Tally, line
 
-__all__ = ["Display", "Output", "Profiler", "Summary", "Tally", "close", "line", "operations_table"]
+__all__ = ["Bill", "Display", "Output", "Profiler", "Summary", "Tally", "close", "line", "operations_table"]

@@ -21,9 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from graphlambda.report.board import Board, Counts, Row
-from graphlambda.report.units import count, duration
+from graphlambda.report.units import count, duration, money
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from graphlambda.scheduler.events import Event
@@ -58,14 +59,18 @@ class Display:
         self._board = Board()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._so_far: Callable[[], float] = lambda: 0.0
+
+    def counting(self, so_far: Callable[[], float]) -> None:
+        """Show from now on what `so_far` gives: US dollars."""
+        self._so_far = so_far
 
     def __enter__(self) -> Self:
         """Start to draw."""
         if self._painter is not None:
             self._stop.clear()
-            arguments = (self._painter, self._board, self._stop, self._interval_s)
             self._thread = threading.Thread(
-                target=_draw, args=arguments, name="graphlambda-display", daemon=True
+                target=self._draw, args=(self._painter,), name="graphlambda-display", daemon=True
             )
             self._thread.start()
         return self
@@ -88,6 +93,17 @@ class Display:
         """Count one event of a run."""
         if self._thread is not None:
             self._board.add(event)
+
+    def _draw(self, painter: Painter) -> None:
+        """Draw until told to stop; the clock in the picture goes on even where nothing happens."""
+        started_s = time.monotonic()
+        try:
+            while not self._stop.wait(self._interval_s):
+                counts = self._board.counts()
+                if counts.building or counts.operations:
+                    painter.paint(picture_of(counts, time.monotonic() - started_s, self._so_far()))
+        finally:
+            painter.close()
 
 
 def painter_for(wanted: bool | None = None, stream: TextIO | None = None) -> Painter | None:
@@ -151,14 +167,17 @@ class NotebookPainter:
             self._handle.update(Text(""))
 
 
-def picture_of(counts: Counts, elapsed_s: float) -> Group:
+def picture_of(counts: Counts, elapsed_s: float, usd: float = 0.0) -> Group:
     """Draw the counts: while functions are built, how many there are; then one bar an operation and a sum."""
     if not counts.operations:
         return Group(_bars(_building(counts)))
     done = sum(row.done for row in counts.operations)
     total = sum(row.total for row in counts.operations)
     foot = f"{done:,} of {count(total, 'task')} · {count(counts.in_flight, 'invocation')} in flight"
-    return Group(_bars(_folded(counts.operations)), Text(f"{foot} · {duration(elapsed_s)}", style="dim"))
+    spent = f" · {money(usd)}" if usd else ""
+    return Group(
+        _bars(_folded(counts.operations)), Text(f"{foot} · {duration(elapsed_s)}{spent}", style="dim")
+    )
 
 
 def _building(counts: Counts) -> list[Row]:
@@ -187,15 +206,3 @@ def _bars(rows: list[Row]) -> Table:
         bar = ProgressBar(total=max(row.total, 1), completed=row.done, width=30)
         grid.add_row(Text(row.name), bar, Text(f"{row.done:,} / {row.total:,}"))
     return grid
-
-
-def _draw(painter: Painter, board: Board, stop: threading.Event, interval_s: float) -> None:
-    """Draw until told to stop; the clock in the picture goes on even where nothing happens."""
-    started_s = time.monotonic()
-    try:
-        while not stop.wait(interval_s):
-            counts = board.counts()
-            if counts.building or counts.operations:
-                painter.paint(picture_of(counts, time.monotonic() - started_s))
-    finally:
-        painter.close()

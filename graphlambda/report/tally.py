@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from graphlambda.prices import US_EAST_1, Prices, cost_usd, gb_seconds
+from graphlambda.prices import NO_TRAFFIC, US_EAST_1, Prices, Traffic, beyond_free_mb, gb_seconds
+from graphlambda.report.bill import Bill
 from graphlambda.report.units import count, duration, money, size
 from graphlambda.scheduler.events import (
     Event,
@@ -69,12 +70,21 @@ class Summary:
     seconds: float
     """From the first event to the last."""
 
-    billed_gb_s: float
-    cost_usd: float
-    """At list prices: see `prices`."""
+    bill: Bill
+    """What it is billed on AWS, or would have been."""
 
     failure: str
     """Empty, or the class name of the error that ended the run."""
+
+    @property
+    def billed_gb_s(self) -> float:
+        """Memory given, during what Lambda bills."""
+        return self.bill.billed_gb_s
+
+    @property
+    def cost_usd(self) -> float:
+        """At list prices: see `prices`."""
+        return self.bill.usd
 
     @property
     def moved_bytes(self) -> int:
@@ -90,11 +100,12 @@ class Tally:
         memory_of: Callable[[str], int],
         architecture: str,
         *,
+        ephemeral_mb: int = 0,
         made: int = 0,
         reused: int = 0,
         prices: Prices = US_EAST_1,
     ) -> None:
-        """`memory_of` gives a function's memory in MiB by its name; the deployer knows `made` and `reused`."""
+        """Take how much memory in MiB a function has, by its name, and of /tmp; the deployer knows `made` and `reused`."""
         self._memory_of = memory_of
         self._architecture = architecture
         self._made = made
@@ -104,7 +115,9 @@ class Tally:
         self._invocations = self._throttled = self._cold = 0
         self._request_bytes = self._reply_bytes = self._stored_bytes = 0
         self._stored_peak_bytes = self._overfull = 0
-        self._seconds = self._billed_gb_s = 0.0
+        self._seconds = self._billed_gb_s = self._billed_s = 0.0
+        self._ephemeral_mb = ephemeral_mb
+        self._traffic = NO_TRAFFIC
         self._failure = ""
 
     def __call__(self, event: Event, /) -> None:
@@ -156,10 +169,24 @@ class Tally:
             stored_peak_bytes=self._stored_peak_bytes,
             overfull=self._overfull,
             seconds=self._seconds,
-            billed_gb_s=self._billed_gb_s,
-            cost_usd=cost_usd(self._invocations, self._billed_gb_s, self._architecture, self._prices),
+            bill=self.bill(),
             failure=self._failure,
         )
+
+    def bill(self) -> Bill:
+        """Return what is billed so far; may be called from any thread, and then be an event behind."""
+        return Bill(
+            architecture=self._architecture,
+            requests=self._invocations,
+            billed_gb_s=self._billed_gb_s,
+            ephemeral_gb_s=gb_seconds(beyond_free_mb(self._ephemeral_mb), self._billed_s),
+            traffic=self._traffic,
+            prices=self._prices,
+        )
+
+    def add_traffic(self, traffic: Traffic) -> None:
+        """Add what the client itself asked of the store."""
+        self._traffic += traffic
 
     def _end(self, event: InvocationEnded) -> None:
         self._throttled += event.failure == Kind.THROTTLED
@@ -169,6 +196,8 @@ class Tally:
         self._cold += event.cold
         self._reply_bytes += event.reply_bytes
         self._billed_gb_s += gb_seconds(self._memory_of(event.function), event.billed_s)
+        self._billed_s += event.billed_s
+        self._traffic += event.traffic
 
 
 def line(summary: Summary) -> str:

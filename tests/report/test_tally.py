@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from graphlambda.prices import cost_usd, gb_seconds
+from graphlambda.prices import Traffic, cost_usd, gb_seconds
+from graphlambda.report.bill import Bill
 from graphlambda.report.tally import Summary, Tally, line
 from graphlambda.report.units import count, duration, money, size
 from graphlambda.scheduler.events import (
@@ -40,6 +41,7 @@ def ended(
         cold=cold,
         reply_bytes=50,
         failure=failure,
+        traffic=Traffic(writes=1, reads=2, cache_units=3),
     )
 
 
@@ -101,11 +103,16 @@ def test_a_run_adds_up() -> None:
         stored_peak_bytes=800,
         overfull=1,
         seconds=3.0,
-        billed_gb_s=0.5 + 0.5,
-        cost_usd=2 * 0.20e-6 + 1.0 * 0.0000166667,
+        bill=Bill(
+            architecture="x86_64",
+            requests=2,
+            billed_gb_s=1.0,
+            traffic=Traffic(writes=2, reads=4, cache_units=6),
+        ),
         failure="OutOfMemoryError",
     )
     assert summary.moved_bytes == 1700
+    assert summary.cost_usd == pytest.approx(2 * 0.20e-6 + 0.0000166667 + 2 * 5e-6 + 4 * 4e-7 + 6 * 0.0023e-6)
 
 
 def test_the_closing_line_of_a_good_run() -> None:
@@ -143,6 +150,22 @@ def test_an_invocation_is_billed_where_a_function_may_have_run(kind: Kind) -> No
     }
     summary = told(ended(kind.value, billed_s=1.0))
     assert (summary.invocations, summary.billed_gb_s) == ((0, 0.0) if refused else (1, 1.0))
+
+
+def test_a_bill_tells_what_each_thing_costs_and_what_the_sum_stands_on() -> None:
+    bill = Bill(architecture="arm64", requests=1_000_000, billed_gb_s=1e6, traffic=Traffic(writes=1000))
+    _, _, *lines = str(bill).splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "Lambda duration",
+        "Lambda requests",
+        "S3 writes and lists",
+        "all",
+        bill.terms,
+    ]
+    assert bill.terms.startswith(
+        "At list prices of us-east-1 (Lambda: 2026, S3: 2026-03, cache: 2026-06), without"
+    )
+    assert [line.split()[-1] for line in lines[:4]] == ["$13.33", "$0.20", "$0.0050", "$13.54"]
 
 
 def test_an_empty_run_costs_nothing() -> None:
