@@ -2,6 +2,7 @@
 #   make demo       real data through functions made for it
 #   make test       the tests
 #   make check      style, types, imports and test: what CI runs; each is a target of its own
+#   make test-aws-fake  the whole way on AWS in an account on this machine: a part of the tests
 #   make chaos      a million tasks under faults, in some minutes
 #   make test-all   the tests on every Python minor that starts here
 #   make format     put the code into its form
@@ -15,7 +16,7 @@ DEMO := $(VENV)/.demo-installed
 DEV  := $(VENV)/.dev-installed
 CODE := $(wildcard graphlambda tests benchmarks demo)
 
-.PHONY: demo check style types imports test chaos test-all format clean
+.PHONY: demo check style types imports test test-aws-fake chaos test-all format clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)
@@ -35,6 +36,9 @@ imports: $(DEV)
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(TESTS)
+
+test-aws-fake: $(DEV)
+	$(BIN)/python -m pytest tests/fake
 
 chaos: $(DEV)
 	$(BIN)/python -m benchmarks.chaos
