@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import zipfile
@@ -26,6 +27,7 @@ from graphlambda.testing.account.rehearsal import Rehearsal, rehearsal
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import CloudTests, manifests_in
 from tests.fake.conftest import ROLE
+from tests.whole.conftest import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +115,26 @@ def test_a_function_has_the_services_of_its_account(account: Rehearsal) -> None:
     create(client, "asks")
     told = json.loads(client.invoke(FunctionName="asks")["Payload"].read())
     assert told["endpoint"] == account.services.endpoint
+
+
+def test_what_a_function_writes_comes_to_its_log_group_and_only_who_asks_gets_its_end(
+    account: Rehearsal,
+) -> None:
+    client, logs = client_of(account), client_of(account, "logs")
+    logs.create_log_group(logGroupName="/graphlambda/said")
+    create(
+        client, "says", Code={"ZipFile": zipped("def handler(event, context):\n    print('said', event)\n")},
+        LoggingConfig={"LogFormat": "Text", "LogGroup": "/graphlambda/said"},
+    )  # fmt: skip
+    assert "LogResult" not in client.invoke(FunctionName="says", Payload=b"1")
+    tail = client.invoke(FunctionName="says", Payload=b"2", LogType="Tail")["LogResult"]
+    assert b"said 2\n" in base64.b64decode(tail)
+
+    def said() -> set[str]:
+        events = logs.filter_log_events(logGroupName="/graphlambda/said")["events"]
+        return {event["message"] for event in events if event["message"].startswith("said")}
+
+    wait_for(lambda: said() == {"said 1", "said 2"}, "both lines are in the log group")
 
 
 def test_code_and_layers_may_lie_in_s3(account: Rehearsal) -> None:

@@ -71,6 +71,8 @@ class Standing:
     kept: Mapping[str, Any]
     """Members of its configuration."""
 
+    log_group: str
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -202,6 +204,11 @@ class Account:
         """Take back an invocation that is over."""
         self.invocations.end(function, now_s)
 
+    def log_group(self, function: str) -> str:
+        """Return where a function's log goes."""
+        standing = self._functions.get(function)
+        return standing.log_group if standing else f"/aws/lambda/{function}"
+
     # ---- inside ------------------------------------------------------------------------------------------
 
     def _note(self, begun: Begun) -> None:
@@ -231,7 +238,10 @@ class Account:
         kept = {member: call.body[member] for member in _KEPT if call.body.get(member)}
         kind = self._pending_kind(kept.get("VpcConfig", {}))
         self._functions[content["FunctionName"]] = Standing(
-            now_s + self.dice.wait_s(kind), now_s + self.dice.wait_s("stale"), kept
+            now_s + self.dice.wait_s(kind),
+            now_s + self.dice.wait_s("stale"),
+            kept,
+            content["LoggingConfig"]["LogGroup"],
         )
         return {**content, **kept}
 

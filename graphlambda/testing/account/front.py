@@ -7,11 +7,14 @@ be. Must not be reached from another machine, nor answer whoever has not signed.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
+from base64 import b64decode
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from graphlambda.local import gate, limits
@@ -23,7 +26,7 @@ from graphlambda.scheduler.connections import Connections, head
 from graphlambda.testing.account.conditions import Mishap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from graphlambda.local import Credentials, LocalLambda
     from graphlambda.scheduler.answers import Answer as Received
@@ -39,23 +42,33 @@ CONNECTIONS = 1_024
 
 _INVOKE = ("/2015-03-31/functions/", "/invocations")
 _SENT = ("content-type", "x-amz-invocation-type", "x-amz-log-type", "x-amz-client-context")
+_LOG = "x-amz-log-result"
 _ANSWERED = (
-    "x-amz-executed-version", "x-amz-function-error", "x-amz-log-result", "x-amzn-errortype", "x-amzn-requestid",
+    "x-amz-executed-version", "x-amz-function-error", _LOG, "x-amzn-errortype", "x-amzn-requestid",
 )  # fmt: skip
 _RESET = Answer(0)
 """In place of an answer: the connection is reset."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What Lambda does with other services by itself."""
+
+    fetch: Callable[[str, str, str], None]
+    """Has an object of S3 ready where the local Lambda looks for it: bucket, key, version (or nothing)."""
+
+    log: Callable[[str, str, str], None]
+    """Takes what an invocation wrote: group, stream, text."""
+
+
 @contextmanager
-def front(
-    account: Account, local: LocalLambda, credentials: Credentials, fetch: Callable[[str, str, str], None]
-) -> Iterator[str]:
+def front(account: Account, local: LocalLambda, credentials: Credentials, beside: Beside) -> Iterator[str]:
     """Serve while the context lasts; yield the endpoint's URL.
 
     Raises:
         TimeoutError: it did not open.
     """
-    running = _Running(_Front(account, local, credentials, fetch))
+    running = _Running(_Front(account, local, credentials, beside))
     thread = threading.Thread(target=asyncio.run, args=(running.serve(),), name="account", daemon=True)
     thread.start()
     try:
@@ -125,14 +138,15 @@ class _Front:
         account: Account,
         local: LocalLambda,
         credentials: Credentials,
-        fetch: Callable[[str, str, str], None],
+        beside: Beside,
     ) -> None:
         self._account = account
         self._local = local
         self._credentials = credentials
-        self._fetch = fetch
+        self._beside = beside
         self._connections: set[_Resettable] = set()
         self._working: set[asyncio.Task[None]] = set()
+        self._logging: set[asyncio.Task[None]] = set()
 
     async def open(self) -> str:
         """Listen on loopback, and return the URL."""
@@ -151,9 +165,10 @@ class _Front:
         """Answer nothing more."""
         self._server.close()
         self._behind.close()
-        for working in self._working:
-            working.cancel()
-        await asyncio.gather(*self._working, return_exceptions=True)
+        going = [*self._working, *self._logging]
+        for each in going:
+            each.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.reset()
 
@@ -171,9 +186,7 @@ class _Front:
     def serve(self, request: Request, reply: Reply) -> None:
         """Answer a request, some time."""
         self._gate.check(request)
-        working = asyncio.get_running_loop().create_task(self._serve(request, reply))
-        self._working.add(working)
-        working.add_done_callback(self._working.discard)
+        _kept(self._working, self._serve(request, reply))
 
     def lost(self, reply: Reply) -> None:
         """Let the function go on, as Lambda does."""
@@ -210,12 +223,21 @@ class _Front:
         try:
             if begun.cold:
                 await asyncio.sleep(self._account.dice.wait_s("cold"))
-            async with (
-                self._places
-            ):  # the machine is smaller than the account: what is beyond it takes longer
-                return await self._passed_on(request)
+            async with self._places:  # what is beyond the machine, and within the account, takes longer
+                answer = await self._passed_on(_tailed(request))
         finally:
             self._account.end(name, self._clock())
+        log = b64decode(dict(answer.headers).get(_LOG, "")).decode(errors="replace")
+        _kept(self._logging, self._logged(name, log, begun.log_late_s))
+        if request.head.headers.get("x-amz-log-type") == "Tail":
+            return answer
+        return replace(answer, headers=tuple(header for header in answer.headers if header[0] != _LOG))
+
+    async def _logged(self, name: str, text: str, late_s: float) -> None:
+        """Bring what an invocation wrote to its function's log."""
+        await asyncio.sleep(late_s)
+        stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+        await asyncio.to_thread(self._beside.log, self._account.log_group(name), stream, text)
 
     async def _controlled(self, request: Request) -> Answer:
         account = self._account
@@ -223,7 +245,7 @@ class _Front:
         code = passed.call.body.get("Code") or passed.call.body.get("Content") or {}
         if code.get("S3Bucket"):
             where = (str(code.get(member, "")) for member in ("S3Bucket", "S3Key", "S3ObjectVersion"))
-            await asyncio.to_thread(self._fetch, *where)
+            await asyncio.to_thread(self._beside.fetch, *where)
         answer = await self._passed_on(passed.request)
         await asyncio.sleep(account.dice.wait_s("look" if request.head.method == "GET" else "control"))
         return account.told(passed, answer, self._clock())
@@ -249,6 +271,19 @@ class _Front:
         )  # fmt: skip
         sent = {**signed, "Content-Length": str(len(request.body))}
         return head(request.head.method, target, urlsplit(url).netloc, sent) + request.body
+
+
+def _kept(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    """Begin some work, and hold it while it lasts."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def _tailed(request: Request) -> Request:
+    """Return an invocation that asks for the end of its log."""
+    headers = {**request.head.headers, "x-amz-log-type": "Tail"}
+    return Request(replace(request.head, headers=headers), request.body)
 
 
 def _answer(received: Received) -> Answer:

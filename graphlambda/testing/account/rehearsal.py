@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from graphlambda.local import Credentials, LocalLambda, LocalSettings, start
 from graphlambda.testing.account.account import Account, Ledger
 from graphlambda.testing.account.conditions import Conditions, Dice
-from graphlambda.testing.account.front import front
+from graphlambda.testing.account.front import Beside, front
+from graphlambda.testing.account.logs import Logs
 from graphlambda.testing.account.objects import Objects
 from graphlambda.testing.account.quotas import Limits
 from graphlambda.testing.account.services import Services, services
@@ -64,5 +65,6 @@ def rehearsal(
         account = Account(account_limits, dice, account=found.account, region=found.region)
         source = Objects(objects, found.endpoint, found.region, found.keys)
         keys = Credentials(found.keys.access_key, found.keys.secret_key)
-        with front(account, behind, keys, source.fetch) as url:
+        logs = Logs(found.endpoint, found.region, found.keys)
+        with front(account, behind, keys, Beside(source.fetch, logs.put)) as url:
             yield Rehearsal(services=found, url=url, local=behind, ledger=account.ledger)
