@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.account.stack import NONE, ROOT_KEY
-from graphlambda.deployer.names import ARTIFACTS, KEYS, MANIFESTS, RUNS, VALUES, Names
+from graphlambda.deployer.names import ARTIFACTS, KEYS, LEASES, MANIFESTS, RUNS, VALUES, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,7 +130,7 @@ def trust(names: Names) -> Policy:
 def bucket(names: Names, choices: Choices) -> Policy:
     """Return the policy of the bucket that we make: TLS or nothing, and functions see values alone, whatever else allows."""
     place = names.bucket_arn()
-    hidden = _below(names, choices, ARTIFACTS, KEYS, MANIFESTS, RUNS)
+    hidden = _below(names, choices, ARTIFACTS, KEYS, LEASES, MANIFESTS, RUNS)
     functions = {"ArnEquals": {"aws:PrincipalArn": choices.role_arn or names.role_arn}}
     return _policy(
         _deny("OnlyWithTls", [place, f"{place}/*"], {"Bool": {"aws:SecureTransport": "false"}}),
@@ -147,7 +147,7 @@ def _runs(names: Names, choices: Choices) -> Iterable[Policy]:
         _allow("ReadLimits", ("lambda:GetAccountSettings",), EVERYTHING),
         _allow("ReadTheStack", ("cloudformation:DescribeStacks",), names.stack_arn),
         _allow("ReadTheRootKey", _READ, root_key),
-        _allow("Runs", _READ + _WRITE, _below(names, choices, RUNS, VALUES)),
+        _allow("Runs", _READ + _WRITE, _below(names, choices, LEASES, RUNS, VALUES)),
         _list("ListObjects", place, [names.prefix, f"{names.prefix}/*"]),
         _allow("ListUploads", ("s3:ListBucketMultipartUploads",), place),
         _allow("ReadTheLog", ("logs:FilterLogEvents", "logs:GetLogEvents"), f"{names.log_group_arn}:*"),

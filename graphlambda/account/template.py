@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.account import policies
 from graphlambda.account.stack import NONE, VALKEY_PUBLIC
-from graphlambda.deployer.names import RUNS, TAG, VALUES
+from graphlambda.deployer.names import LEASES, RUNS, TAG, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,9 @@ def _bucket(names: Names, choices: Choices) -> Template:
             "Properties": {
                 "BucketName": names.bucket,
                 "BucketEncryption": {"ServerSideEncryptionConfiguration": [_encryption(choices)]},
-                "LifecycleConfiguration": {"Rules": [_expiry(names, part) for part in (RUNS, VALUES)]},
+                "LifecycleConfiguration": {
+                    "Rules": [_expiry(names, part) for part in (LEASES, RUNS, VALUES)]
+                },
                 "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
                 "PublicAccessBlockConfiguration": {
                     "BlockPublicAcls": True,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from graphlambda.api.account import stack_of
 from graphlambda.config import AWS, tiers
 from graphlambda.deployer.manifests import Manifests
-from graphlambda.deployer.names import ARTIFACTS, MANIFESTS
+from graphlambda.deployer.names import ARTIFACTS, LEASES, MANIFESTS
 from graphlambda.deployer.shelf import BucketShelf, Shelf
 from graphlambda.store.folders import DiskFolders
 from graphlambda.store.s3_folders import S3Folders
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphlambda.store.folders import Folders
 
 _FORGOTTEN_S = 30 * 86_400.0
-"""A manifest on disk stays so long: without it, a function is proved by its bytes, and gets another."""
+"""A manifest or lease on disk stays so long: without its manifest, a function is proved by its bytes, and gets another."""
 
 
 def manifests_of(config: Config, root: bytes) -> Manifests:
@@ -54,12 +54,13 @@ def _place(config: Config) -> Access | None:
 
 @lru_cache(maxsize=16)
 def _manifests(state_dir: Path, deployment: str, root: bytes, place: Access | None) -> Manifests:
-    return Manifests(_folders(state_dir, deployment, place), root, deployment)
+    manifests, leases = (_folders(part, state_dir / part / deployment, place) for part in (MANIFESTS, LEASES))
+    return Manifests(manifests, leases, root, deployment)
 
 
-def _folders(state_dir: Path, deployment: str, place: Access | None) -> Folders:
-    if place is None:
-        on_disk = DiskFolders(state_dir / "manifests" / deployment)
-        on_disk.sweep(_FORGOTTEN_S)
-        return on_disk
-    return S3Folders(place.objects(MANIFESTS))
+def _folders(part: str, path: Path, place: Access | None) -> Folders:
+    if place is not None:
+        return S3Folders(place.objects(part))
+    on_disk = DiskFolders(path)
+    on_disk.sweep(_FORGOTTEN_S)
+    return on_disk

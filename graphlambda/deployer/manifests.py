@@ -35,9 +35,6 @@ LEASE_S = 3600.0
 _MANIFEST, _LEASE = "manifest", "lease"
 """What is sealed for one purpose opens for no other."""
 
-_LEASES = "lease-"
-"""What the folders of leases begin with; names of functions and layers begin with `gl-`."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -93,14 +90,19 @@ class Manifests:
     def __init__(
         self,
         folders: Folders,
+        leases: Folders,
         root: bytes,
         deployment: str,
         *,
         client: Callable[[], Owner] = this_client,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`folders` are this deployment's alone; `client` is asked each time: after a fork it is another."""
+        """`folders` and `leases` are this deployment's alone; who only runs writes to the latter, and not to the former.
+
+        `client` is asked each time: after a fork it is another.
+        """
         self._client = client
+        self._leases = leases
         self._folders = folders
         self._key = derive(root, f"manifests of {deployment}")
         self._clock = clock
@@ -166,7 +168,7 @@ class Manifests:
             "until_s": now_s + LEASE_S,
         }
         with _translated("a lease"):
-            folder = self._folders.of(f"{_LEASES}{token_hex(8)}")
+            folder = self._leases.of(token_hex(8))
             folder.begin()
             folder.create(_LEASE, [seal(json.dumps(said).encode(), self._key, _LEASE)])
         with self._lock:
@@ -175,8 +177,7 @@ class Manifests:
     def leases(self) -> list[Lease]:
         """Return what clients said that they need, as far as it is authentic; some may be over. Raises as `vouch` does."""
         with _translated("the leases"):
-            named = [name for name in self._folders.runs() if name.startswith(_LEASES)]
-            return [lease for lease in at_once(self._lease, named) if lease]
+            return [lease for lease in at_once(self._lease, self._leases.runs()) if lease]
 
     def is_mine(self, lease: Lease) -> bool:
         """Whether it is one of this process."""
@@ -190,10 +191,10 @@ class Manifests:
     def end(self, lease: Lease) -> None:
         """Delete a lease. Raises as `vouch` does."""
         with _translated("a lease"):
-            self._folders.of(lease.folder).drop()
+            self._leases.of(lease.folder).drop()
 
     def _lease(self, name: str) -> Lease | None:
-        found = self._folders.of(name).read(_LEASE)
+        found = self._leases.of(name).read(_LEASE)
         said = None if found is None else self._opened(found.content, _LEASE)
         if said is None:
             return None

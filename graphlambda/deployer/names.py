@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KEYS, ARTIFACTS, MANIFESTS, RUNS, VALUES = "keys", "artifacts", "manifests", "runs", "values"
-"""What lies below a deployment's prefix in its bucket. Functions read and write values alone."""
+KEYS, ARTIFACTS, MANIFESTS, LEASES = "keys", "artifacts", "manifests", "leases"
+RUNS, VALUES = "runs", "values"
+"""What lies below a deployment's prefix in its bucket. Functions read and write values alone; who only runs, also leases and runs."""
 
 TAG = "graphlambda"
 """On all that we make and AWS lets us tag; its value is the deployment's id."""

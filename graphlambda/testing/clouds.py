@@ -49,7 +49,7 @@ ROOT = b"the root key of who deploys here"
 
 def manifests_in(folder: Path, root: bytes = ROOT, deployment: str = "local") -> Manifests:
     """Return the manifests of a deployment in a folder of its own."""
-    return Manifests(DiskFolders(folder), root, deployment)
+    return Manifests(DiskFolders(folder), DiskFolders(folder / ".leases"), root, deployment)
 
 
 def _no_object(key: str) -> bytes:

@@ -30,7 +30,7 @@ from graphlambda.cli import main
 from graphlambda.config import Config, load
 from graphlambda.deployer.aws import aws_cloud
 from graphlambda.deployer.manifests import Manifests, of_function, of_layer
-from graphlambda.deployer.names import MANIFESTS
+from graphlambda.deployer.names import LEASES, MANIFESTS
 from graphlambda.errors import ConfigError, StackError
 from graphlambda.store.claims import Owner
 from graphlambda.store.s3_folders import S3Folders
@@ -211,9 +211,9 @@ def test_without_the_root_key_no_function_is_deleted(
     moto_account.ask("lambda", "delete_function", FunctionName=function)
 
 
-def manifest_folders(names: Names) -> S3Folders:
+def folders_below(names: Names, part: str) -> S3Folders:
     place = place_at(f"s3://{names.bucket}/{names.prefix}", config_of(names))
-    return S3Folders(place.below(MANIFESTS).objects(place.keys))
+    return S3Folders(place.below(part).objects(place.keys))
 
 
 def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account, names: Names) -> None:
@@ -222,7 +222,11 @@ def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account,
     vouch(names)
     elsewhere = Owner(nonce="1", process=1, host="elsewhere")
     theirs = Manifests(
-        manifest_folders(names), root_key(moto_account, names), names.deployment, client=lambda: elsewhere
+        folders_below(names, MANIFESTS),
+        folders_below(names, LEASES),
+        root_key(moto_account, names),
+        names.deployment,
+        client=lambda: elsewhere,
     )
     theirs.hold([f"gl-{names.deployment}-mean-1"])
     standing = survey(moto_account, names)

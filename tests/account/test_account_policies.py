@@ -234,7 +234,7 @@ def test_a_runner_reads_what_is_deployed_and_makes_nothing() -> None:
         "logs:GetLogEvents",
     }
     written = {resource for action, resource, _ in allowed("runner", FULL) if action == "s3:PutObject"}
-    assert written == {NAMES.objects_arn("runs"), NAMES.objects_arn("values")}
+    assert written == {NAMES.objects_arn(part) for part in ("leases", "runs", "values")}
 
 
 @pytest.mark.parametrize("kind", ["deployer", "runner"])
@@ -258,7 +258,9 @@ def test_the_bucket_hides_from_functions_all_but_values_and_refuses_whoever_come
         {
             "Sid": "FunctionsSeeValuesAlone",
             **everybody,
-            "Resource": [f"{inside}/{part}/*" for part in ("artifacts", "keys", "manifests", "runs")],
+            "Resource": [
+                f"{inside}/{part}/*" for part in ("artifacts", "keys", "leases", "manifests", "runs")
+            ],
             "Condition": {"ArnEquals": {"aws:PrincipalArn": NAMES.role_arn}},
         },
     ]

@@ -79,7 +79,7 @@ def test_the_bucket_is_encrypted_and_closed_and_forgets_what_runs_left() -> None
                     "ExpirationInDays": 30,
                     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
                 }
-                for part in ("runs", "values")
+                for part in ("leases", "runs", "values")
             ]
         },
         "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},

@@ -41,9 +41,11 @@ class Client:
     manifests: Manifests = field(init=False)
 
     def __post_init__(self) -> None:
-        folders = DiskFolders(self.folder / "manifests" / self.deployment)
+        manifests, leases = (
+            DiskFolders(self.folder / part / self.deployment) for part in ("manifests", "leases")
+        )
         self.manifests = Manifests(
-            folders, ROOT, self.deployment, client=self.owner, clock=lambda: self.now_s
+            manifests, leases, ROOT, self.deployment, client=self.owner, clock=lambda: self.now_s
         )
 
     def owner(self) -> Owner:
@@ -92,7 +94,7 @@ def test_what_nobody_used_for_so_long_goes_functions_before_layers_and_its_manif
     assert names(tuple(gone)) == ["mean", "sum", "numpy", "rest"]
     assert (cloud.functions, cloud.layers) == ({}, {})
     forget_leases(later.manifests, older_than_s=WEEK_S, now_s=later.now_s)
-    assert list((tmp_path / "manifests" / "local").iterdir()) == []
+    assert [*(tmp_path / "manifests" / "local").iterdir(), *(tmp_path / "leases" / "local").iterdir()] == []
 
 
 def test_a_deploy_counts_as_use_and_keeps_the_layers_that_its_functions_stand_on(
@@ -201,3 +203,18 @@ def test_whatever_there_is_only_what_is_ours_free_and_old_goes_and_more_is_never
         for days in (older + 1, older, 0.0)
     ]
     assert all(fewer <= more for fewer, more in pairwise(steps))
+
+
+def test_who_deploys_what_is_there_says_that_it_is_needed_once_and_writes_no_manifest(
+    tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
+) -> None:
+    """A policy for people who only run lets them write leases, and read manifests."""
+    Client(tmp_path, cloud).deploys(*artifacts)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "manifests").rglob("*")}
+    runner = Client(tmp_path, cloud, process=2)
+    for seconds in (0, 1000, 3000):
+        runner.now_s = 1_000_000.0 + seconds
+        runner.deploys(*artifacts)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "manifests").rglob("*")} == written
+    leases = [lease for lease in runner.manifests.leases() if lease.owner == runner.owner()]
+    assert sorted(lease.since_s for lease in leases) == [1_000_000.0, 1_003_000.0]
