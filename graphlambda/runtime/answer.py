@@ -18,14 +18,25 @@ from .inputs import Frames, arguments, row_of, with_own_literals
 from .iterators import materialised
 from .memory import peak_mb
 from .modules import modules_of
-from .outcomes import Outcomes
+from .outcomes import Outcomes, encoded_bytes
+from .output import REPLY_BYTES as OUTPUT_BYTES
 from .picking import LeftError, Parts
 from .values import client_of
-from .wire import INLINE_BATCH, VERSION, constants_name, context, error_name, settings_name, value_name
+from .wire import (
+    FULL,
+    INLINE_BATCH,
+    REPLY_BYTES,
+    VERSION,
+    constants_name,
+    context,
+    error_name,
+    settings_name,
+    value_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from .environment import Environment
@@ -46,6 +57,12 @@ READ_BYTES_A_SECOND = 400e6
 
 ERROR_BYTES = 256 * 1024
 """The largest frame of an exception that goes home."""
+
+TASK_BYTES = 16 * 1024
+"""Room in the reply without which no task is begun: for what must be told of it, however it ends."""
+
+ROOM_BYTES = REPLY_BYTES - 6 * OUTPUT_BYTES - 4096
+"""Of a reply, beside what tasks print, each byte of which may be written as six, and what every reply has."""
 
 
 def answer(
@@ -110,7 +127,7 @@ class Invocation:
             else:
                 self._run_task(task, partial(self._made, task, row))
                 row += 1
-        if self._outcomes.errors or self._outcomes.left:
+        if self._outcomes.errors or self._outcomes.left or self._ended == FULL:
             self._send_shared()
 
     def told(self) -> dict[str, Any]:
@@ -119,6 +136,9 @@ class Invocation:
 
     def _has_ended(self) -> bool:
         """Whether the run does not go on: its store is asked at most every `LOOK_EVERY_S`, never by a short batch."""
+        if self._left_bytes < TASK_BYTES:
+            self._ended = FULL
+            return True
         now_s = time.perf_counter()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s, self._ended = now_s, self._client.ended(self._run)
@@ -133,10 +153,10 @@ class Invocation:
         try:
             size_bytes = run()
         except LeftError:
-            outcomes.left.append(task)
+            outcomes.add_left(task)
             return
         except BaseException as error:  # noqa: BLE001  (whatever a task raises is its outcome: sys.exit(), too)
-            outcomes.errors[str(task)] = self._described(task, error)
+            self._note_error(task, error)
         outcomes.add(task, start_s, time.perf_counter(), size_bytes)
         if output := capture.take():
             outcomes.outputs[str(task)] = output
@@ -202,11 +222,14 @@ class Invocation:
         begun_s = time.perf_counter()
         name, parts = self._encoded(task, value)
         size_bytes = size_of(parts)
-        if size_bytes <= min(inline_bytes, self._room_bytes):
+        if (
+            size_bytes <= min(inline_bytes, self._room_bytes)
+            and encoded_bytes(size_bytes) <= self._left_bytes - TASK_BYTES
+        ):
             frame = b"".join(parts)
             self._room_bytes -= size_bytes
             self._frames.made(task, frame)
-            outcomes.inline.append(frame)
+            outcomes.add_inline(frame)
         elif not self._is_shared(task, value, size_bytes):
             self._client.write(self._run, name, parts)
             outcomes.stored.append(task)
@@ -235,10 +258,12 @@ class Invocation:
         )
 
     def _send_shared(self) -> None:
-        """Store the values that this batch's own tasks were to read: one of them may have to run again."""
+        """Store the values that this batch's own tasks were to read: one of them may have to run again, or first."""
         for task in self._outcomes.unsent.copy():
             if task not in self._parts.wanted:
                 self._send_after_all(task, self._frames.shared)
+            elif self._parts.wanted[task] and self._ended == FULL:
+                self._send_after_all(task, self._parts.held)
 
     def _send_after_all(self, ref: Ref, value_of: Callable[[int], Any]) -> None:
         """Store a value that was not to be sent, if it is one."""
@@ -250,7 +275,7 @@ class Invocation:
             self._client.write(self._run, name, parts)
             self._outcomes.add_stored(ref, size_of(parts))
         except BaseException as error:  # noqa: BLE001  (as of a task)
-            self._outcomes.errors[str(ref)] = self._described(ref, error)
+            self._note_error(ref, error)
 
     def _encoded(
         self, task: int, value: Any, place: tuple[str, int] | None = None
@@ -265,18 +290,32 @@ class Invocation:
             gmac=self._request["gmac"],
         )
         if modules := modules_of(parts):
-            self._outcomes.modules[str(task)] = modules
+            self._outcomes.add_modules(task, modules)
         return name, parts
 
-    def _described(self, task: int, error: BaseException) -> dict[str, Any]:
-        if self._full_errors == 0:
-            return describe_briefly(error)
-        self._full_errors -= 1
-        frame = self._packed(task, error)
-        if frame is None:
-            return describe(error, None)
-        self._room_bytes -= len(frame)
-        return describe(error, b2a_base64(frame, newline=False).decode())
+    @property
+    def _left_bytes(self) -> int:
+        return ROOM_BYTES - self._outcomes.taken_bytes
+
+    def _note_error(self, task: int, error: BaseException) -> None:
+        """Tell of a task's failure, as much as there is room for."""
+        from json import dumps  # noqa: PLC0415  (few tasks fail)
+
+        for told in self._descriptions(task, error):
+            size_bytes = len(dumps(told))
+            if size_bytes <= self._left_bytes - TASK_BYTES // 2:
+                break
+        self._outcomes.add_error(task, told, size_bytes)
+
+    def _descriptions(self, task: int, error: BaseException) -> Iterator[dict[str, Any]]:
+        """Yield what may be told of a failure, ever shorter."""
+        if self._full_errors > 0:
+            self._full_errors -= 1
+            frame = self._packed(task, error)
+            yield describe(error, None if frame is None else b2a_base64(frame, newline=False).decode())
+        brief = describe_briefly(error)
+        yield brief
+        yield {name: told[:100] if isinstance(told, str) else told for name, told in brief.items()}
 
     def _packed(self, task: int, error: BaseException) -> bytes | None:
         """Return the frame of an exception, with its causes where they can travel; None where it cannot itself."""
@@ -286,7 +325,7 @@ class Invocation:
         for prepare, dumps in product((carry_causes, leave_causes), (None, dumps_in_parts)):
             prepare(error)
             frame, alike = self._rebuildable(task, error, dumps)
-            if frame is not None and len(frame) <= min(ERROR_BYTES, self._room_bytes):
+            if frame is not None and len(frame) <= min(ERROR_BYTES, self._room_bytes, self._left_bytes // 2):
                 if alike:
                     return frame
                 second_best = second_best or frame

@@ -20,6 +20,9 @@ LIMIT_BYTES = 64 * 1024
 REPLY_BYTES = 128 * 1024
 """How much of all tasks' output fits into one reply, where each byte may be written as six."""
 
+ENTRY_BYTES = 6
+"""Counted for each warning and log record, beside its texts."""
+
 
 class Capture:
     """Stands before an environment's streams, warnings and log records while tasks run."""
@@ -89,12 +92,13 @@ class Capture:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if fitting := self._fitting(str(message)):
-            self._kept.setdefault("warnings", []).append((_name_of(category), fitting))
+        name = _name_of(category)
+        if fitting := self._fitting(str(message), beside=name):
+            self._kept.setdefault("warnings", []).append((name, fitting))
         self._show(message, category, filename, lineno, file or self._streams[1], line)
 
     def _logged(self, logger: str, level: int, message: str) -> None:
-        if fitting := self._fitting(message):
+        if fitting := self._fitting(message, beside=logger):
             self._kept.setdefault("logs", []).append((logger, level, fitting))
 
     def _apart(self, emit: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -109,9 +113,12 @@ class Capture:
 
         return apart
 
-    def _fitting(self, text: str) -> str:
-        """Return as much of a text as there is room for, and count the rest."""
+    def _fitting(self, text: str, *, beside: str | None = None) -> str:
+        """Return as much of a text as there is room for, and count the rest; `beside` is told with it, if anything is."""
         encoded = text.encode(errors="surrogatepass")
+        if beside is not None:
+            told_bytes = ENTRY_BYTES + len(beside.encode(errors="surrogatepass"))
+            self._room_bytes = max(0, self._room_bytes - told_bytes)
         fitting = encoded[: self._room_bytes]
         self._room_bytes -= len(fitting)
         self._dropped_bytes += len(encoded) - len(fitting)

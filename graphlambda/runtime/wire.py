@@ -49,7 +49,8 @@ Reply::
      "unsent": [],                         # tasks whose values are nowhere: whoever reads them is in this reply
      "left": [],                           # projections that are for another invocation: what they pick from was
                                            # not made, or picking takes so long that it is work
-     "ended": "" | "cancelled" | "dropped" | "its client is lost",   # why later tasks of the batch were not begun
+     "ended": "" | "cancelled" | "dropped" | "its client is lost"   # why later tasks of the batch were not begun
+              | "the reply is full",
      "modules": {"17": ["pandas"]},        # what un-pickling a value imports, where anything
      "outputs": {"17": {"stdout": "…", "stderr": "…", "warnings": [["category", "message"], …],
                         "logs": [["logger", level, "message"], …], "dropped_bytes": 0}},    # where anything
@@ -81,6 +82,13 @@ Each frame is signed for `context(run, name)`, where name is `v-<value>` for a v
 from __future__ import annotations
 
 VERSION = 3
+
+REQUEST_BYTES = 6_291_456
+REPLY_BYTES = 6_291_556
+"""What Lambda lets pass of a request, and of a reply: JSON as it is sent, its base64 and escapes included."""
+
+FULL = "the reply is full"
+"""Why a function began no more tasks, though its run goes on: `ended` of its reply."""
 
 INLINE_BATCH = "batch"
 """The name that a batch in the request is signed for."""

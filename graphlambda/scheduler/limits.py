@@ -46,7 +46,7 @@ class Limits:
     """A value whose frame is at most this large rides in replies and requests."""
 
     request_bytes: int = 4_500_000
-    """Of a request as it is sent; Lambda takes 6,291,556."""
+    """Of a request as it is sent; never more than Lambda takes, 6,291,456."""
 
     reply_bytes: int = 4_000_000
     """All inline frames of one reply together."""

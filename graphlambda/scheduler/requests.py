@@ -17,7 +17,15 @@ import numpy as np
 
 from graphlambda.compiler.program import Constant, Gather, Input, Inputs, Kept, Literals, Mixed, flat
 from graphlambda.runtime.frame import knows_gmac, size_of
-from graphlambda.runtime.wire import INLINE_BATCH, VERSION, batch_name, constants_name, settings_name
+from graphlambda.runtime.outcomes import encoded_bytes
+from graphlambda.runtime.wire import (
+    INLINE_BATCH,
+    REQUEST_BYTES,
+    VERSION,
+    batch_name,
+    constants_name,
+    settings_name,
+)
 from graphlambda.scheduler.batching import fitting
 
 if TYPE_CHECKING:
@@ -37,6 +45,9 @@ BASE64 = 4 / 3
 
 OVERHEAD_BYTES = 64 * 1024
 """Room that literals and keys of a batch are given before it is stored instead."""
+
+_ENDING_BYTES = 16
+"""What stands around a batch."""
 
 _RUN_CONSTANT = ("c",)
 
@@ -89,6 +100,7 @@ class Requests:
         self._place = place
         self._values = values
         self._limits = place.limits
+        self._most_bytes = min(place.limits.request_bytes, REQUEST_BYTES)
         self._settings = _settings(settings, place)
         self._heads: dict[int, Head] = {}
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
@@ -167,7 +179,7 @@ class Requests:
         operation = self._program.tables[table].operation.id
         parts = self._place.encode(batch, INLINE_BATCH, operation)
         start = self._with_foreign_keys(head, inputs, [shared[0]] if shared else [])
-        if size_of(parts) * BASE64 <= self._limits.request_bytes - OVERHEAD_BYTES:
+        if len(start) + encoded_bytes(size_of(parts)) + _ENDING_BYTES <= self._most_bytes:
             return b"".join((start, b',"batch":"', b64encode(b"".join(parts)), b'"}')), ""
         self._batches += 1
         name = batch_name(self._batches)
@@ -269,7 +281,7 @@ class Requests:
     @property
     def _room_bytes(self) -> int:
         """Bytes of frames that a request has room for, beside everything else."""
-        return int((self._limits.request_bytes - 2 * OVERHEAD_BYTES) / BASE64) - CONSTANTS_INLINE_BYTES
+        return int((self._most_bytes - 2 * OVERHEAD_BYTES) / BASE64) - CONSTANTS_INLINE_BYTES
 
 
 def _settings(settings: Mapping[str, Any], place: Place) -> dict[str, str]:
