@@ -146,9 +146,11 @@ def _bucket(ours: Account, config: Config) -> Found[Bucket]:
     _, url = tiers(config.store)
     if not url:
         return Skipped(f"values lie in {_address(config.store)}")
-    place = {"Bucket": urlsplit(url).netloc, "ExpectedBucketOwner": config.role.split(":")[4]}
+    parts = urlsplit(url)
+    place = {"Bucket": parts.netloc, "ExpectedBucketOwner": config.role.split(":")[4]}
+    prefix = f"{parts.path.strip('/')}/"  # deployers may list below it, and nothing of the bucket else
     try:
-        ours.ask("s3", "head_bucket", **place)
+        ours.ask("s3", "list_objects_v2", **place, Prefix=prefix, MaxKeys=1)
         return Bucket(place=url, encryption=_encryption(ours, place), is_private=_is_private(ours, place))
     except CloudError as error:
         return Fault(str(error), remedy(error))
