@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, AwsCloud, aws_cloud, endpoint_cloud
+from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, PAGE, AwsCloud, aws_cloud, endpoint_cloud
 from graphlambda.deployer.functions import AccountLimits, Call, Made
 from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, Paces, TokenBucket
 from graphlambda.errors import CloudError, DeployTimeoutError
@@ -180,6 +180,13 @@ def test_only_an_absent_function_counts_as_absent() -> None:
     cloud, _, _ = cloud_of(refusal("AccessDeniedException"))
     with pytest.raises(CloudError, match="AccessDeniedException"):
         cloud.describe(functions=[NAME])
+
+
+def test_who_may_not_list_functions_looks_at_each() -> None:
+    names = [f"gl-local-f{number}" for number in range(PAGE)]
+    cloud, client, _ = cloud_of(refusal("AccessDeniedException"), report("Active"))
+    assert list(cloud.describe(functions=names).functions) == names
+    assert [method for method, _ in client.sent] == ["list_functions"] + ["get_function"] * PAGE
 
 
 def test_the_accounts_concurrency_is_what_no_function_reserves() -> None:
