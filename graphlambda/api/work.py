@@ -23,7 +23,7 @@ from graphlambda.compiler.read import process_state
 from graphlambda.config import time_zone
 from graphlambda.errors import RunHeldError, RunLostError
 from graphlambda.packager import this_target
-from graphlambda.prices import prices_of
+from graphlambda.prices import Traffic, prices_of
 from graphlambda.report import Display, Output, Profiler, Summary, Tally
 from graphlambda.report.display import painter_for
 from graphlambda.report.left import Left
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler import Durable, Run
     from graphlambda.scheduler.events import Event
     from graphlambda.scheduler.thread import Going
+    from graphlambda.store.base import Store
 
 
 _OF_ROOM = 0.8
@@ -101,7 +102,7 @@ def ran(
     profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
     left = Left(provisioning.memory_mb, session.config.timeout_s, this_target().architecture)
     saved = _saved(program, deployment, session, terms)
-    with session.shown(program), _explained(terms.run, session, left):
+    with session.shown(program), _explained(terms.run, session, left), _counted(session.store, tally):
         going = begin(
             program,
             functions,
@@ -156,6 +157,17 @@ def _explained(run: str, session: Session, left: Left) -> Iterator[None]:
         if not isinstance(error, RunLostError | RunHeldError) and (told := kept_note(run, session.config)):
             error.add_note(told)
         raise
+
+
+@contextmanager
+def _counted(store: Store, tally: Tally) -> Iterator[None]:
+    """Add what this process asks of a store meanwhile; of runs that overlap, each gets what all of them asked."""
+    before = store.traffic()
+    try:
+        yield
+    finally:
+        asked = (now - then for now, then in zip(store.traffic(), before, strict=True))
+        tally.add_traffic(Traffic(*asked))
 
 
 def _tally(

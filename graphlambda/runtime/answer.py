@@ -78,11 +78,14 @@ def answer(
         from .janitor import dropped  # noqa: PLC0415  (one request in thousands)
 
         return dropped(request["drop"], clients)
+    begun_s = time.perf_counter()
     invocation = Invocation(request, environment, clients)
     with environment.capture:
         invocation.run()
     cold, environment.cold = environment.cold, False
-    return {"v": VERSION, "environment": environment.name, "cold": cold, **invocation.told()}
+    told = invocation.told()
+    took_s = time.perf_counter() - begun_s + (environment.init_s if cold else 0.0)
+    return {"v": VERSION, "environment": environment.name, "cold": cold, "took_s": round(took_s, 6), **told}
 
 
 class Invocation:
@@ -102,6 +105,7 @@ class Invocation:
         self._run: str = request["run"]
         self._keys = {run: a2b_base64(key) for run, key in request["keys"].items()}
         self._client = clients(request["store"])
+        self._asked = self._client.traffic()
         self._room_bytes: int = request["reply_bytes"]
         self._full_errors = FULL_ERRORS
         self._batch = self._verified_batch(request["batch"])
@@ -132,7 +136,9 @@ class Invocation:
 
     def told(self) -> dict[str, Any]:
         """Return what became of the tasks that were run, as the wire says it."""
-        return {**self._outcomes.told(), "peak_mb": peak_mb(), "ended": self._ended}
+        asked = zip(self._client.traffic(), self._asked, strict=True)
+        traffic = [now - before for now, before in asked]
+        return {**self._outcomes.told(), "peak_mb": peak_mb(), "ended": self._ended, "traffic": traffic}
 
     def _has_ended(self) -> bool:
         """Whether the run does not go on: its store is asked at most every `LOOK_EVERY_S`, never by a short batch."""

@@ -99,6 +99,8 @@ class Bucket:
         self._pause = pause
         self._skew_s = 0.0
         self._date = ""
+        self.writes = self.reads = 0
+        """Requests so far that S3 bills as such, lists among the writes; with several threads, a little less at worst."""
 
     def __repr__(self) -> str:
         return f"Bucket({self.url!r}, {self.prefix!r})"
@@ -215,6 +217,7 @@ class Bucket:
         place: Place | None,
     ) -> Answer:
         """Ask once; raises `_PassingError` where asking again may help, `ValueStoreError` where it cannot."""
+        self._count(method, target)
         try:
             signed = self._signed(method, target, headers, digest)
             answer = self._http.exchange(method, target, signed, parts, place=place)
@@ -227,6 +230,12 @@ class Bucket:
         if answer.status in _AGAIN or code in _AGAIN_CODES:
             raise _PassingError(_told(answer, code))
         raise ValueStoreError(f"{method} {self._origin}{target}: {_told(answer, code)}")
+
+    def _count(self, method: str, target: str) -> None:
+        if method in {"PUT", "POST"} or "list-type=" in target:
+            self.writes += 1
+        elif method != "DELETE":
+            self.reads += 1
 
     def _target(self, key: str) -> str:
         if not key:

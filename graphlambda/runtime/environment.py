@@ -25,6 +25,8 @@ class Environment:
         self.name = name
         self.operation_id = operation_id
         self.cold = True
+        self.init_s = 0.0
+        """What its start took, which is billed with the first request."""
         self.capture = Capture()
         self.state = ProcessState()
         self._constants = Constants()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .frame import Buffer
+    from .values import Traffic
 
 CANCEL, LEASE = ".cancel", ".lease"
 """Files of a run's folder that are not values' names, so that no value can take their place."""
@@ -35,10 +36,11 @@ _MAPPED_BYTES = 1 << 18  # a smaller value is read in less time than it is mappe
 class FileClient:
     """Reads and writes values below one folder."""
 
-    __slots__ = ("root",)
+    __slots__ = ("_reads", "_writes", "root")
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._writes = self._reads = 0
 
     @classmethod
     def of(cls, spec: dict[str, Any]) -> FileClient:
@@ -54,6 +56,7 @@ class FileClient:
             LostValueError: it is not there.
             ValueStoreError: it cannot be read.
         """
+        self._reads += 1
         try:
             descriptor = os.open(self.path(run, name), os.O_RDONLY)
             try:
@@ -70,6 +73,7 @@ class FileClient:
         Raises:
             ValueStoreError: the run is gone, or the disk is full.
         """
+        self._writes += 1
         path = self.path(run, name)
         made = f"{path[: -len(name)]}.{name}.{os.urandom(8).hex()}"
         try:
@@ -122,6 +126,10 @@ class FileClient:
         except OSError:  # reading and writing values will say what is wrong
             return ""
         return CLIENT_LOST if time.time() - renewed_s > LEASE_S else ""
+
+    def traffic(self) -> Traffic:
+        """Return what S3 would have been asked so far."""
+        return self._writes, self._reads, 0
 
     def path(self, run: str, name: str) -> str:
         """Return where a value lies.

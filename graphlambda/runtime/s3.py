@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .frame import Buffer
+    from .values import Traffic
 
 LEASE = ".lease"
 """Not a value's name, so that no value can take its place."""
@@ -110,6 +111,10 @@ class S3Client:
             return lease["ended"] or (CLIENT_LOST if is_stale else self._saw(run))
         except (ValueStoreError, ValueError, KeyError):  # reading and writing values will say what is wrong
             return ""
+
+    def traffic(self) -> Traffic:
+        """Return what the bucket was asked so far."""
+        return self.bucket.writes, self.bucket.reads, 0
 
     def forget(self, run: str) -> None:
         """Look for a run's lease again before anything is taken for granted."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .frame import Buffer
-    from .values import Client
+    from .values import Client, Traffic
 
 MARK = b"graphlambda: this value lies in the cold store"
 """In the hot store, in place of a value. It needs no signature: the frame that is read instead has its own."""
@@ -76,6 +76,11 @@ class TieredClient:
         self._cold.write(run, name, parts)
         with suppress(ValueStoreError):  # readers find it without a mark as well
             self._hot.write(run, name, [MARK])
+
+    def traffic(self) -> Traffic:
+        """Return what both stores were asked so far."""
+        (writes, reads, units), (others, more, rest) = self._hot.traffic(), self._cold.traffic()
+        return writes + others, reads + more, units + rest
 
     def ended(self, run: str) -> str:
         """Return why a run does not go on; a hot store may have lost its memory, or its client's way to it."""

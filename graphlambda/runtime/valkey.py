@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .frame import Buffer
     from .identity import Keys
     from .resp import Command, Reply, Sinks
+    from .values import Traffic
 
 RUNS = b"gl:.runs"
 """A set: the runs that are there."""
@@ -58,6 +59,8 @@ _TTL = str(TTL_S).encode()
 _AT_ONCE = 1000
 """How many names of a run are dropped in one step."""
 
+_UNIT_BYTES = 1024
+
 _NO_TOKEN = bytes(16)
 _NOTHING = (0, 0, _NO_TOKEN)
 
@@ -74,10 +77,11 @@ def close() -> None:
 class ValkeyClient:
     """Reads and writes values of one server or cluster."""
 
-    __slots__ = ("server",)
+    __slots__ = ("_units", "server")
 
     def __init__(self, server: Server | Cluster) -> None:
         self.server = server
+        self._units = 0
 
     @classmethod
     def of(cls, spec: dict[str, Any], keys: Callable[[], Keys] | None = None) -> ValkeyClient:
@@ -215,6 +219,10 @@ class ValkeyClient:
             return DROPPED
         return CANCELLED if word == CANCELLED.encode() else CLIENT_LOST if age_s(left_ms) > LEASE_S else ""
 
+    def traffic(self) -> Traffic:
+        """Return how many ECPUs a cache would have billed so far: one a command, or one for each kB that it moves."""
+        return 0, 0, self._units
+
     def _count(self, run: str, names: bytes) -> int:
         (count,) = self._run("drop", run, "", [(b"SCARD", names)])
         return int(count)
@@ -241,11 +249,20 @@ class ValkeyClient:
             replies = self.server.run(*batches, sinks=sinks)
         except (OSError, Refused) as error:
             raise ValueStoreError(f"{what}: {error} ({self.server.address})") from error
+        self._units += sum(map(_units, (command for batch in batches for command in batch), replies))
         for reply in replies:
             if isinstance(reply, Refused):
                 why = "the server is full" if reply.code == "OOM" else str(reply)
                 raise ValueStoreError(f"{what}: {why} ({self.server.address})")
         return replies
+
+
+def _units(command: Command, reply: Reply) -> int:
+    """Return what a cache bills for a command."""
+    moved_bytes = sum(len(part) if isinstance(part, bytes) else size_of(part) for part in command)
+    if isinstance(reply, bytes | bytearray | memoryview):
+        moved_bytes += len(reply)
+    return max(1, -(-moved_bytes // _UNIT_BYTES))
 
 
 @lru_cache

@@ -12,9 +12,12 @@ from .faults import ValueStoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeAlias
 
     from .frame import Buffer
+
+    Traffic: TypeAlias = tuple[int, int, int]
+    """Requests that S3 bills as writes, and as reads; ECPUs of a cache."""
 
     class Client(Protocol):
         """What a function needs of a store; see `FileClient` for the promises."""
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
         def ended(self, run: str) -> str:
             """Return why a run does not go on: one of the words below; empty while it does. Never raises."""
+
+        def traffic(self) -> Traffic:
+            """Return what it has asked so far, as AWS bills it; of files, what S3 would have been asked."""
 
 
 CANCELLED = "cancelled"

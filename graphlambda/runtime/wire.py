@@ -37,7 +37,9 @@ Reply::
 
     {"v": 3, "environment": "…", "cold": true,
      "at_s": 1790000000.0,                 # when the first task started, in seconds since the epoch
+     "took_s": 0.34,                       # all of it, with the environment's start where that was cold
      "peak_mb": 61.5,                      # of the environment, at the end of the batch
+     "traffic": [2, 3, 0],                 # what the store was asked: S3's writes and reads, ECPUs of a cache
      "tasks": [17, 19, 18],                # that were reached, in order; so are the three columns:
      "started_s": [0.0, 0.01, 0.02],       # after `at_s`
      "seconds": [0.01, 0.01, 0.2],

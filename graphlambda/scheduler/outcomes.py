@@ -95,7 +95,7 @@ def outcome_of(reply: Reply) -> Outcome:
         return Failed(Kind.GARBLED, f"the function's answer is not JSON: {reply.payload[:200]!r}")
     if not isinstance(body, dict) or body.get("v") != VERSION:
         return Failed(Kind.REFUSED, "the function's runtime speaks another version; deploy it again")
-    return _answered(body, _billed_s(body["seconds"], reply.log_tail))
+    return _answered(body, _billed_s(body["took_s"], reply.log_tail))
 
 
 def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
@@ -118,7 +118,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         peak_mb=body["peak_mb"],
         cold=bool(body["cold"]),
         billed_s=billed_s,
-        traffic=Traffic(*body.get("traffic", ())),
+        traffic=Traffic(*body["traffic"]),
     )
 
 
@@ -149,10 +149,10 @@ def outcome_of_error(error: OSError | RunError) -> Failed:
     return Failed(Kind.THROTTLED if isinstance(error, ThrottledError) else Kind.REFUSED, str(error))
 
 
-def _billed_s(tasks_s: list[float], log_tail: str) -> float:
-    """Return what Lambda says it bills; where it does not say, the tasks' own time in whole milliseconds."""
+def _billed_s(took_s: float, log_tail: str) -> float:
+    """Return what Lambda says it bills; where it does not say, what the function says it took, in whole milliseconds."""
     told_s = billed_in(log_tail)
-    return math.ceil(sum(tasks_s) * 1000) / 1000 if told_s is None else told_s
+    return math.ceil(took_s * 1000) / 1000 if told_s is None else told_s
 
 
 def billed_in(log: str) -> float | None:

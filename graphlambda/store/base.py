@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from graphlambda.runtime.frame import Buffer
-    from graphlambda.runtime.values import Client
+    from graphlambda.runtime.values import Client, Traffic
     from graphlambda.store.namespaces import Held
 
     class SizingClient(Client, Protocol):
@@ -63,6 +63,10 @@ class Store(ABC):
     @abstractmethod
     def size(self, run: str, name: str) -> int | None:
         """Return a frame's bytes, without reading it; None when the value is not there."""
+
+    def traffic(self) -> Traffic:
+        """Return what this client has asked so far, over all runs, as AWS bills it; see `runtime.values.Client`."""
+        return 0, 0, 0
 
     def room_bytes(self) -> int | None:
         """Return what the store could still take; None where it does not run out, or does not say."""
@@ -142,6 +146,10 @@ class ClientStore(Store):
         """Return a frame's bytes; None when the value is not there."""
         with translated():
             return self._client.size(run, name)
+
+    def traffic(self) -> Traffic:
+        """Return what this client has asked so far, over all runs, as AWS bills it."""
+        return self._client.traffic()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Traffic
     from graphlambda.store.namespaces import Held
 
 HOT_BYTES = 8 << 20
@@ -58,6 +59,10 @@ class TieredStore(Store):
         """Return what a request says of the store for values that so many tasks read, or that are the run's results."""
         specs = {"hot": self._hot.spec(), "cold": self._cold.spec()}
         return {"kind": "tiered", **specs, "hot_bytes": hot_bytes(self._limit, readers, result=result)}
+
+    def traffic(self) -> Traffic:
+        """Return what both stores were asked so far."""
+        return self._client.traffic()
 
     def touch(self, run: str) -> None:
         """Begin a run in both stores, or renew its leases; the hot one is missed, not needed."""
@@ -145,6 +150,10 @@ class _StoreClient:
     def ended(self, _run: str) -> str:
         """Say that the run goes on: its client is here."""
         return ""
+
+    def traffic(self) -> Traffic:
+        """Return what the store was asked so far."""
+        return self._store.traffic()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from graphlambda.runtime.answer import Clients
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Traffic
     from graphlambda.store.base import Store
 
 
@@ -56,6 +57,10 @@ class TroubledClient:
     def ended(self, run: str) -> str:
         """Return why a run does not go on, if it does not."""
         return self._client.ended(run)
+
+    def traffic(self) -> Traffic:
+        """Return what the client behind has asked so far."""
+        return self._client.traffic()
 
 
 class TroubledStore(Passing):

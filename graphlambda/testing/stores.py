@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Traffic
     from graphlambda.store.namespaces import Held
 
 RUN, OTHER_RUN = "run-1", "run-2"
@@ -81,6 +82,15 @@ class StoreTests(ABC):
         store.put(RUN, "v-1", [b"late"])
         assert first in frames
         assert bytes(store.get(RUN, "v-1")) == first
+
+    def test_what_it_is_asked_is_counted_as_aws_bills_it(self, store: Store) -> None:
+        store.touch(RUN)
+        before = store.traffic()
+        store.put(RUN, "v-1", [b"once"])
+        written = store.traffic()
+        store.get(RUN, "v-1")
+        assert sum(before) < sum(written) < sum(store.traffic())
+        assert store.traffic()[0] == written[0]  # what is read is no write
 
     def test_a_missing_value_is_named(self, store: Store) -> None:
         store.touch(RUN)
@@ -218,6 +228,10 @@ class Passing(Store):
     def road(self, *, readers: int, result: bool) -> dict[str, Any]:
         """Return the store's."""
         return self._store.road(readers=readers, result=result)
+
+    def traffic(self) -> Traffic:
+        """Return the store's."""
+        return self._store.traffic()
 
     def touch(self, run: str) -> None:
         """Begin a run, or renew its lease."""

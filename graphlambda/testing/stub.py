@@ -174,6 +174,8 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "cold": False,
         "at_s": 0.0,
         "peak_mb": 0.0,
+        "took_s": 0.0,
+        "traffic": [0, 0, 0],
         "tasks": tasks,
         "started_s": nothing,
         "seconds": nothing,

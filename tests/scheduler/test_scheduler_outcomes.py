@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphlambda.errors import InvokeError, RunError, ThrottledError
+from graphlambda.prices import Traffic
 from graphlambda.runtime.wire import VERSION
 from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.outcomes import Answered, outcome_of, outcome_of_error
@@ -41,6 +42,8 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
         "cold": True,
         "at_s": 1000.0,
         "peak_mb": 61.5,
+        "took_s": 0.0124,
+        "traffic": [1, 2, 3],
         "tasks": [1, 2, 3, 5, 4, 7],
         "started_s": [0.0, 0.25, 0.5, 0.75, 0.75, 0.75],
         "seconds": [0.0101, 0.002, 0.0, 0.0, 0.0, 0.0],
@@ -74,6 +77,7 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
         peak_mb=61.5,
         cold=True,
         billed_s=0.013,
+        traffic=Traffic(writes=1, reads=2, cache_units=3),
     )
     assert outcome_of(reply(json.dumps(body).encode())) == wanted
     tail = "REPORT RequestId: 1\tDuration: 12.3 ms\tBilled Duration: 140 ms\tInit Duration: 120 ms"
