@@ -5,7 +5,7 @@ In: what was used. Out: US dollars, line by line. Must not know a run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphlambda.prices import NO_TRAFFIC, US_EAST_1, duration_usd
@@ -49,7 +49,7 @@ class Bill:
     traffic: Traffic = NO_TRAFFIC
     """What was asked of stores."""
 
-    prices: Prices = US_EAST_1
+    prices: Prices = field(default=US_EAST_1, repr=False)
 
     @property
     def usd(self) -> float:
