@@ -10,6 +10,7 @@ resources in an Amazon VPC"; ElastiCache, "Authenticating with IAM"; S3, HeadObj
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.account.stack import NONE, ROOT_KEY
@@ -24,6 +25,9 @@ Policy: TypeAlias = dict[str, Any]
 """A policy document, or one of its statements."""
 
 EVERYTHING = "*"
+
+POLICY_BYTES = 6_144
+"""Most of a managed policy (AWS: IAM quotas)."""
 
 _NO_RESOURCE = "AWS knows no resource for it: it is allowed for all or not at all"
 _VPC = (
@@ -93,12 +97,22 @@ def deployer(names: Names, choices: Choices) -> Policy:
     )
 
 
-def runner(names: Names, choices: Choices) -> Policy:
-    """Return what whoever runs what others have deployed needs."""
+def runner(names: Names, choices: Choices, functions: Iterable[str] = ()) -> Policy:
+    """Return what whoever runs what others have deployed needs: of all functions, or of some, where a policy can name them."""
+    named = _runner(names, choices, [names.function_arn(name) for name in functions])
+    return named if _size(named) <= POLICY_BYTES else _runner(names, choices, [])
+
+
+def _runner(names: Names, choices: Choices, functions: list[str]) -> Policy:
     return _policy(
         _allow("ReadManifests", _READ, _below(names, choices, MANIFESTS)),
-        *_runs(names, choices),
+        *_runs(names, choices, functions),
     )
+
+
+def _size(policy: Policy) -> int:
+    """Return what IAM counts of a policy: all but white space."""
+    return len(json.dumps(policy, separators=(",", ":")))
 
 
 def function(names: Names, choices: Choices) -> Policy:
@@ -138,12 +152,12 @@ def bucket(names: Names, choices: Choices) -> Policy:
     )
 
 
-def _runs(names: Names, choices: Choices) -> Iterable[Policy]:
-    """Return what a run needs, whoever deployed."""
+def _runs(names: Names, choices: Choices, functions: Iterable[str] = ()) -> Iterable[Policy]:
+    """Return what a run needs, whoever deployed: of all of the deployment's functions, or of some."""
     place = names.bucket_arn(choices.bucket)
     root_key = f"{place}/{names.prefix}/{KEYS}/{ROOT_KEY}"
     return (
-        _allow("Run", ("lambda:GetFunction", "lambda:InvokeFunction"), names.functions_arn),
+        _allow("Run", ("lambda:GetFunction", "lambda:InvokeFunction"), [*functions] or names.functions_arn),
         _allow("ReadLimits", ("lambda:GetAccountSettings",), EVERYTHING),
         _allow("ReadTheStack", ("cloudformation:DescribeStacks",), names.stack_arn),
         _allow("ReadTheRootKey", _READ, root_key),

@@ -1,4 +1,4 @@
-"""Commands about functions: `deploy` makes those of a program, or says what it would do; `aws sweep` deletes what nobody needs.
+"""Commands about functions: `deploy` makes a program's, or says what it would do; `export` writes them down; `aws sweep` deletes.
 
 In: parsed arguments. Out: text and an exit code. Asks before anything is deleted. Must not decide anything: `api` does.
 """
@@ -6,11 +6,14 @@ In: parsed arguments. Out: text and an exit code. Asks before anything is delete
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
+from graphlambda.account.export import FORMATS, TERRAFORM, ZIPS
 from graphlambda.api import load_program
 from graphlambda.api.calls import deploy_by, plan_by
+from graphlambda.api.exporting import DOCUMENTS, export_by
 from graphlambda.api.script import first_program
 from graphlambda.api.sweeping import place_of, sweep_agreed, would_sweep
 from graphlambda.cli.asking import agreed, refuse_nobody
@@ -19,6 +22,7 @@ from graphlambda.deployer.sweep import DAY_S
 from graphlambda.errors import ConfigError
 
 if TYPE_CHECKING:
+    from graphlambda.account.export import Wanted
     from graphlambda.compiler import Program
 
 
@@ -50,6 +54,38 @@ def program_in(what: str, arguments: list[str]) -> tuple[Program, settings.Confi
             f"{what} ended and never asked graphlambda to compute, persist, deploy or run anything"
         )
     return found
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a program's functions as infrastructure code, and say how it is applied."""
+    program, config = program_in(options.what, options.arguments)
+    folder = Path(options.to)
+    wanted = export_by(program, config, options.format, folder)
+    print(
+        f"{folder / DOCUMENTS[options.format]}: {len(wanted.calls)} functions and layers; their zips are in {folder / ZIPS}"
+    )
+    for line in _applied(options.format, folder, wanted):
+        print(f"  {line}")
+    return 0
+
+
+def _applied(kind: str, folder: Path, wanted: Wanted) -> list[str]:
+    """Return the commands that apply a document."""
+    if kind == TERRAFORM:
+        return [f"terraform -chdir={folder} init", f"terraform -chdir={folder} apply"]
+    upload = f"aws s3 cp --recursive {folder / ZIPS} s3://{wanted.bucket}/{wanted.prefix}"
+    flags = {
+        "--template-file": folder / DOCUMENTS[kind],
+        "--stack-name": f"graphlambda-{wanted.deployment}-functions",
+        "--region": wanted.region,
+        "--s3-bucket": wanted.bucket,
+        "--s3-prefix": wanted.prefix.rstrip("/"),
+        "--capabilities": "CAPABILITY_NAMED_IAM",
+    }
+    return [
+        upload,
+        " ".join(["aws cloudformation deploy", *(f"{name} {value}" for name, value in flags.items())]),
+    ]
 
 
 def sweep(options: argparse.Namespace) -> int:
@@ -89,6 +125,27 @@ COMMANDS = {
             "--dry-run": {
                 "action": "store_true",
                 "help": "print the calls that would change something, and make none",
+            },
+            "what": {
+                "metavar": "SCRIPT_OR_PROGRAM",
+                "help": "a script (*.py), or the file of a saved program",
+            },
+            "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
+        },
+    ),
+    "export": Command(
+        run=export,
+        help="write a program's functions as infrastructure code",
+        more=(
+            "Functions, layers and the policy of whoever runs them, for the deployment's account; zips lie beside the document. Once "
+            "it is applied, `deploy` finds all of it, proves it by its bytes, and makes nothing. Which program: as with `deploy`."
+        ),
+        arguments={
+            "--format": {"choices": FORMATS, "required": True, "help": "what is to apply it"},
+            "--to": {
+                "metavar": "FOLDER",
+                "default": "export",
+                "help": "where it is written; the default is ./export",
             },
             "what": {
                 "metavar": "SCRIPT_OR_PROGRAM",

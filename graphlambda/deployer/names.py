@@ -111,6 +111,10 @@ class Names:
         start = f"arn:{self.partition}:elasticache:{self.region}:{self.account}"
         return f"{start}:serverlesscache:{self.cache}", f"{start}:user:{self.cache}"
 
+    def function_arn(self, function: str) -> str:
+        """Return the ARN of one function."""
+        return self._lambda(f"function:{function}")
+
     def bucket_arn(self, bucket: str = "") -> str:
         """Return the ARN of a bucket, ours by default."""
         return f"arn:{self.partition}:s3:::{bucket or self.bucket}"

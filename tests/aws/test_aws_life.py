@@ -67,8 +67,12 @@ def test_status_lists_functions_and_names_what_stands(
     assert [name for name in {*names, "AWS::S3::Bucket", "a month"} if name not in listed] == []
 
 
-def test_a_sweep_leaves_what_a_client_needs(deployed: Deployed) -> None:
+def test_a_sweep_deletes_what_nobody_has_needed_for_so_long_and_a_deploy_makes_it_again(
+    deployed: Deployed,
+) -> None:
     program = graphlambda.compile(chain())
-    graphlambda.deploy(program, **deployed.flags)
-    assert deployed.aws("sweep", "--older-than", "0", "--yes") == 0
+    names = set(graphlambda.deploy(program, **deployed.flags).functions.values())
+    assert deployed.aws("sweep", "--yes") == 0
     assert graphlambda.plan(program, **deployed.flags).calls == ()
+    assert deployed.aws("sweep", "--older-than", "0", "--yes") == 0
+    assert set(graphlambda.deploy(program, **deployed.flags).created) == names

@@ -20,11 +20,13 @@ from graphlambda.api.account import settled
 from graphlambda.api.doctor import diagnose
 from graphlambda.api.session import session_of
 from graphlambda.cli import main
+from graphlambda.deployer.aws import aws_cloud
 from graphlambda.errors import CacheWarning, ConfigError, ProgramFileError, RefusedError, StackError
 from graphlambda.local import LocalSettings, start
 from graphlambda.runtime.identity import Keys
 from graphlambda.testing.caches import cache_front
 from graphlambda.testing.servers import valkey
+from tests.account.applying import by_cloudformation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +127,33 @@ def test_functions_that_write_logs_and_others_differ_and_only_the_first_are_pace
     assert loud.isdisjoint(quiet)
     paces = [session_of(config.load({"function_logs": logs})).endpoint.rates for logs in (True, False)]
     assert [rates.cold_starts_per_s for rates in paces] == [50.0, None]
+
+
+def test_what_was_exported_and_applied_by_other_means_is_deployed_without_a_call(
+    aws: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = init(aws, secrets.token_bytes(32))
+    program = graphlambda.compile(array())
+    program.save(tmp_path / "program")
+    made = ["--to", str(tmp_path / "made"), str(tmp_path / "program")]
+    assert main(["export", "--format", "cloudformation", *made]) == 0
+    assert f"s3://{bucket}/graphlambda/{aws}/artifacts/" in capsys.readouterr().out
+    template = json.loads((tmp_path / "made" / "template.json").read_text())
+    by_cloudformation(template, tmp_path / "made" / "artifacts", aws_cloud(REGION))
+    assert graphlambda.plan(program).calls == ()
+    deployment = graphlambda.deploy(program)
+    assert (deployment.created, graphlambda.run(program, deployment)) == ((), (1560,))
+    assert main(["export", "--format", "terraform-json", *made]) == 0
+    functions = json.loads((tmp_path / "made" / "main.tf.json").read_text())["resource"][
+        "aws_lambda_function"
+    ]
+    assert {each["function_name"] for each in functions.values()} == set(deployment.functions.values())
+
+
+def test_what_is_not_on_aws_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graphlambda.compile(array()).save(tmp_path / "program")
+    assert main(["export", "--format", "cloudformation", str(tmp_path / "program")]) == 1
+    assert "GRAPHLAMBDA_ENDPOINT=aws" in capsys.readouterr().err
 
 
 def test_paths_of_this_machine_are_refused_on_aws(aws: str, tmp_path: Path) -> None:
