@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.text import table, verdict
 from graphlambda import config as settings
 from graphlambda.api import building, work
+from graphlambda.api.given import given_to
 from graphlambda.api.session import session_of
 from graphlambda.api.stores import Opened
 from graphlambda.compiler import called_operations, compile_collections
@@ -102,7 +103,7 @@ def measure(chunks: int, store_mb: int | None, wanted: Any) -> Measured:
         watch = Watch(Path(folder))
         with watch.watching(), work.display_of(session) as display:
             functions = building.functions_of(
-                called_operations(program), session, building.settings_of(config), display.built
+                called_operations(program), session, given_to(program, config), display.built
             )
             done = work.ran(program, functions, session, display)
     (value,) = program.finish(done.values)

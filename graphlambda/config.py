@@ -9,7 +9,6 @@ Flags beat `GRAPHLAMBDA_<NAME>` variables, these beat the defaults (for the regi
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
@@ -22,7 +21,7 @@ from graphlambda.errors import ConfigError
 from graphlambda.parsers import AWS, EXACT, FILE, SAFE, VALKEY, tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["AWS", "EXACT", "FILE", "SAFE", "VALKEY", "Config", "load", "tiers"]
 
@@ -83,17 +82,30 @@ class Config:
     )
     """ARN of the functions' role; on AWS, where it is left out, that of the deployment's stack."""
 
-    architecture: str | None = field(default=None, metadata=_by(parsers.one_of("x86_64", "arm64")))
+    architecture: str | None = field(default=None, metadata=_by(parsers.ARCHITECTURE))
     """Processor of the functions; None: this machine's, the only one that the local Lambda has."""
 
-    memory_mb: int = field(default=2048, metadata=_by(parsers.whole(128, 10_240, "MiB")))
+    memory_mb: int = field(default=2048, metadata=_by(parsers.MEMORY_MB))
     """MiB of each execution environment; 1,769 buy a vCPU; new accounts stop at 3,008."""
 
-    timeout_s: int = field(default=300, metadata=_by(parsers.whole(1, 900, "seconds")))
+    timeout_s: int = field(default=300, metadata=_by(parsers.TIMEOUT_S))
     """Longest that one invocation may take."""
 
-    ephemeral_mb: int = field(default=512, metadata=_by(parsers.whole(512, 10_240, "MiB")))
+    ephemeral_mb: int = field(default=512, metadata=_by(parsers.EPHEMERAL_MB))
     """MiB of /tmp."""
+
+    operations: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict, metadata=_by(parsers.some_operations)
+    )
+    """What single operations are given instead, by patterns of their names as in `fnmatch`; of several that match, the last
+    that says something of a setting. As a variable: JSON. They beat what `dask.annotate(graphlambda={…})` says."""
+
+    environment: Mapping[str, str] = field(default_factory=dict, metadata=_by(parsers.some_variables))
+    """Variables of all functions, by name; plain, for all who may look at a function. As a variable: JSON."""
+
+    secrets: Mapping[str, str] = field(default_factory=dict, metadata=_by(parsers.some_secrets))
+    """By the variable that a function finds it in, the ARN of a secret of Secrets Manager or of a parameter of SSM, which it
+    reads when it starts. Local functions get this process's variable of that name instead. As a variable: JSON."""
 
     concurrency: int = field(default=0, metadata=_by(parsers.whole(0, 100_000, "invocations")))
     """Most invocations at one moment; 0: what the account allows, but for `reserve`."""
@@ -202,6 +214,12 @@ def time_zone(environ: Mapping[str, str] | None = None) -> str | None:
     return (os.environ if environ is None else environ).get("TZ")
 
 
+def variables(names: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of this process that have these names."""
+    environ = os.environ if environ is None else environ
+    return {name: environ[name] for name in names if name in environ}
+
+
 def secret_values(environ: Mapping[str, str] | None = None) -> frozenset[str]:
     """Return the values of variables whose names say that they are secrets: where one turns up, it was copied."""
     environ = os.environ if environ is None else environ
@@ -232,18 +250,15 @@ def _parse(given: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[s
     mistakes: list[str] = []
     for name, (source, value) in given.items():
         if name not in known:
-            mistakes.append(f"{source}: there is no such setting{_suggestion(name, known)}")
+            mistakes.append(f"{source}: there is no such setting{parsers.near(name, known)}")
             continue
         try:
             values[name] = known[name](value)
+        except parsers.MistakeError as error:
+            mistakes.append(f"{source}: {error}")
         except ValueError as error:
             mistakes.append(f"{source} must be {error}, not {_CREDENTIALS.sub('//…@', repr(value))}")
     return values, mistakes
-
-
-def _suggestion(name: str, known: Mapping[str, parsers.Parser]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f" (there are {', '.join(sorted(known))})"
 
 
 def _defaults(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -277,6 +292,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append(
             f"store= ({PREFIX}STORE) is on this machine, where functions on AWS see nothing; leave it out, or name s3://…"
         )
+    if both := sorted(values.get("environment", {}).keys() & values.get("secrets", {}).keys()):
+        found.append(f"environment= and secrets= both name {', '.join(both)}")
     if values.get("endpoint") and not values.get("network", True):
         found.append(
             f"network= ({PREFIX}NETWORK) is for the local Lambda: a VPC says what functions on AWS reach"

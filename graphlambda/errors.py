@@ -20,6 +20,7 @@ GraphlambdaError
 └── RunError
     ├── TaskError                  a task failed; its own exception could not come home as itself
     ├── UnpackError                a function's distributions could not be unpacked to its /tmp
+    ├── SecretError                a function could not read a secret that it was to have
     ├── MissingModuleError         a function lacks a module that its task imported
     ├── OutOfMemoryError           a function ran out of memory, repeatedly
     ├── TimedOutError              a task ran longer than its function may
@@ -97,6 +98,10 @@ class TargetWarning(UserWarning):
     """What was built loads on this machine, but would not on AWS."""
 
 
+class OperationsWarning(UserWarning):
+    """A pattern of `operations=` matches nothing: what it says has no effect."""
+
+
 class ProfileWarning(UserWarning):
     """What earlier runs measured cannot be read."""
 
@@ -148,6 +153,10 @@ class TaskError(RunError):
 
 class UnpackError(RunError):
     """A function's distributions could not be unpacked to its /tmp."""
+
+
+class SecretError(RunError):
+    """A function could not read a secret that it was to have; none of its tasks ran."""
 
 
 class MissingModuleError(RunError):

@@ -5,9 +5,11 @@ In: what a user gave. Out: a checked value, or a ValueError that says what is wa
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -26,6 +28,27 @@ _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\x00-\x1f?#]*)?"
 
 Parser: TypeAlias = Callable[[Any], Any]
 """Returns a setting's value from a flag or a variable's text; raises ValueError with what is wanted."""
+
+VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+"""A name that Lambda takes for a variable of a function."""
+
+RESERVED = re.compile(
+    r"AWS_LAMBDA_.*|_HANDLER|_X_AMZN_TRACE_ID|AWS_(?:DEFAULT_)?REGION|AWS_EXECUTION_ENV|"
+    r"AWS_ACCESS_KEY(?:_ID)?|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|LAMBDA_(?:TASK_ROOT|RUNTIME_DIR)"
+)
+"""Names that Lambda sets itself (AWS: Working with Lambda environment variables)."""
+
+_OURS = re.compile(r"PYTHONHASHSEED|GRAPHLAMBDA_.*")
+
+ARN_TO_READ = (
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+)"
+)
+"""Of a secret of Secrets Manager, or a parameter of SSM."""
+
+
+class MistakeError(ValueError):
+    """What is wrong inside of a setting; the setting itself is not shown: it may hold what nobody is to read."""
 
 
 def a_text(value: Any) -> str:
@@ -172,3 +195,119 @@ def a_store(value: Any) -> str:
             "or one of the others and a bucket for what is large: valkey+s3://bucket/prefix"
         )
     return text
+
+
+MEMORY_MB = whole(128, 10_240, "MiB")
+TIMEOUT_S = whole(1, 900, "seconds")
+EPHEMERAL_MB = whole(512, 10_240, "MiB")
+ARCHITECTURE = one_of("x86_64", "arm64")
+
+
+def _ids(kind: str, most: int) -> Parser:
+    """Return a parser of ids, in a list or divided by commas; sorted, each once."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        found = sorted({a_text(item) for item in several(value, ",")})
+        if len(found) > most or not all(re.fullmatch(rf"{kind}-[0-9a-zA-Z]+", each) for each in found):
+            raise ValueError(f"at most {most} ids such as {kind}-0123abcd")
+        return tuple(found)
+
+    return parse
+
+
+OF_AN_OPERATION: Mapping[str, Parser] = {
+    "memory_mb": MEMORY_MB,
+    "timeout_s": TIMEOUT_S,
+    "ephemeral_mb": EPHEMERAL_MB,
+    "architecture": ARCHITECTURE,
+    "subnets": _ids("subnet", 16),
+    "security_groups": _ids("sg", 5),
+    "reserved_concurrency": whole(1, 100_000, "invocations"),
+    "provisioned_concurrency": whole(0, 100_000, "environments"),
+    "snap_start": a_switch,
+}
+"""What can be said of single operations."""
+
+
+def of_an_operation(said: Any) -> dict[str, Any]:
+    """Return what is said of an operation.
+
+    Raises:
+        MistakeError: some of it is wrong or unknown; the message says all of that.
+    """
+    if not isinstance(said, Mapping):
+        raise MistakeError(f"{said!r} is no dict of settings")
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for name, value in said.items():
+        if name not in OF_AN_OPERATION:
+            mistakes.append(f"there is no setting {name!r} of an operation{near(str(name), OF_AN_OPERATION)}")
+            continue
+        try:
+            values[name] = OF_AN_OPERATION[name](value)
+        except ValueError as error:
+            mistakes.append(f"{name} must be {error}, not {value!r}")
+    if mistakes:
+        raise MistakeError("; ".join(mistakes))
+    return values
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return which known name was meant; else which there are."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f" (there are {', '.join(sorted(known))})"
+
+
+def some_operations(value: Any) -> dict[str, dict[str, Any]]:
+    """Read what is said of operations, by patterns of their names."""
+    values, mistakes = {}, []
+    for pattern, said in _pairs(value).items():
+        try:
+            values[str(pattern)] = of_an_operation(said)
+        except MistakeError as error:
+            mistakes.append(f"of {pattern!r}, {error}")
+    if mistakes:
+        raise MistakeError("; ".join(mistakes))
+    return values
+
+
+def some_variables(value: Any) -> dict[str, str]:
+    """Read variables of functions, which Lambda must take."""
+    found = _pairs(value)
+    mistakes = [mistake for name, text in found.items() if (mistake := _variable_mistake(name, text))]
+    if mistakes:
+        raise MistakeError("; ".join(mistakes))
+    return found
+
+
+def some_secrets(value: Any) -> dict[str, str]:
+    """Read ARNs of secrets, by the variables that they become."""
+    found = some_variables(value)
+    if mistakes := [name for name, arn in found.items() if not re.fullmatch(ARN_TO_READ, arn)]:
+        raise MistakeError(
+            f"{', '.join(mistakes)}: its value must be the ARN of a secret of Secrets Manager or of a parameter of SSM, "
+            "never the secret itself"
+        )
+    return found
+
+
+def _variable_mistake(name: Any, text: Any) -> str:
+    if not isinstance(name, str) or not VARIABLE.fullmatch(name):
+        return f"{name!r} is no name of a variable: two or more letters, digits or '_', a letter first"
+    if RESERVED.fullmatch(name):
+        return f"{name} is set by Lambda itself"
+    if _OURS.fullmatch(name):
+        return f"{name} is ours"
+    return "" if isinstance(text, str) else f"the value of {name} is no text"
+
+
+def _pairs(value: Any) -> dict[Any, Any]:
+    """Read a dict, or JSON of one."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise MistakeError(f"it is no dict, nor JSON of one: {error}") from None
+    if not isinstance(found, Mapping):
+        raise MistakeError("it is no dict, nor JSON of one")
+    return dict(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from graphlambda.errors import ConfigError
 HOME = {"HOME": "/home/ada", "USER": "ada"}
 ROLE = "arn:aws:iam::123456789012:role/graphlambda-fn"
 ENDPOINT = "empty for the local Lambda, 'aws', or a URL such as http://127.0.0.1:9001"
+PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/team/key"
 DEFAULTS = Config(
     cache_dir=Path("/home/ada/.cache/graphlambda"),
     cache_mb=10_000,
@@ -64,7 +66,7 @@ VARIABLES = {
     "GRAPHLAMBDA_BUDGET_USD": ("2.50", 2.5),
     "GRAPHLAMBDA_DEADLINE_S": ("3600", 3600),
     "GRAPHLAMBDA_STORE_MB": ("100", 100),
-    "GRAPHLAMBDA_STORE": ("rediss://:secret@host", "rediss://:secret@host"),
+    "GRAPHLAMBDA_STORE": ("rediss://:hunter2@host", "rediss://:hunter2@host"),
     "GRAPHLAMBDA_IDEMPOTENT": ("yes", True),
     "GRAPHLAMBDA_CONTENT_CACHE": ("yes", True),
     "GRAPHLAMBDA_CONTENT_CACHE_MB": ("50", 50),
@@ -76,7 +78,42 @@ VARIABLES = {
     "GRAPHLAMBDA_DEPLOYMENT_ID": ("team1", "team1"),
     "GRAPHLAMBDA_DEPS": ("safe", "safe"),
     "GRAPHLAMBDA_REQUIREMENTS": ("s3fs, lz4", ("s3fs", "lz4")),
+    "GRAPHLAMBDA_OPERATIONS": (
+        '{"mean*": {"memory_mb": "4096", "subnets": "subnet-2,subnet-1", "snap_start": true}}',
+        {"mean*": {"memory_mb": 4096, "subnets": ("subnet-1", "subnet-2"), "snap_start": True}},
+    ),
+    "GRAPHLAMBDA_ENVIRONMENT": ('{"A_MODE": "b"}', {"A_MODE": "b"}),
+    "GRAPHLAMBDA_SECRETS": (f'{{"KEY": "{PARAMETER}"}}', {"KEY": PARAMETER}),
 }
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"operations": {"a": {"memory": 1}}}, "of 'a', there is no setting 'memory' of an operation; did you mean memory_mb?"),
+        ({"operations": {"a": {"memory_mb": 1}}}, "of 'a', memory_mb must be a whole number of MiB from 128 to 10,240, not 1"),
+        ({"operations": {"a": 4096}}, "of 'a', 4096 is no dict of settings"),
+        ({"operations": {"a": {"subnets": ["vpc-1"]}}}, "subnets must be at most 16 ids such as subnet-0123abcd"),
+        ({"operations": "{"}, "operations=: it is no dict, nor JSON of one"),
+        ({"environment": {"AWS_REGION": "x"}}, "AWS_REGION is set by Lambda itself"),
+        ({"environment": {"A": "x"}}, "'A' is no name of a variable: two or more letters, digits or '_'"),
+        ({"environment": {"PYTHONHASHSEED": "0"}}, "PYTHONHASHSEED is ours"),
+        ({"environment": {"A_MODE": 1}}, "the value of A_MODE is no text"),
+        ({"secrets": {"KEY": "hunter2"}}, "KEY: its value must be the ARN of a secret"),
+        ({"secrets": {"KEY": PARAMETER}, "environment": {"KEY": "x"}}, "environment= and secrets= both name KEY"),
+    ],
+)  # fmt: skip
+def test_what_lambda_would_not_take_is_said_and_no_value_is_shown(flags: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(flags, HOME)
+    assert said in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_settings_of_operations_can_be_given_again_as_they_were_read() -> None:
+    flags = {name.removeprefix("GRAPHLAMBDA_").lower(): text for name, (text, _) in VARIABLES.items()}
+    read = load(flags, HOME)
+    assert load({field.name: getattr(read, field.name) for field in fields(Config)}, HOME) == read
 
 
 def test_nothing_given_gives_the_defaults() -> None:
@@ -118,20 +155,20 @@ def test_a_store_may_be(store: str) -> None:
         "redis://",
         "unix:socket",
         "unix://host/socket",
-        "http://u:secret@host",
+        "http://u:hunter2@host",
         "s3://",
         "s3://B",
         "s3://b?x",
         "+s3://bucket",
         "valkeys3://bucket",
         "valkey+",
-        "http://u:secret@host+s3://bucket",
+        "http://u:hunter2@host+s3://bucket",
     ],
 )
 def test_a_store_may_not_be_and_its_password_is_never_shown(store: str) -> None:
     with pytest.raises(ConfigError, match=r"store= must be file, valkey, or a URL") as caught:
         load({"store": store}, HOME)
-    assert "secret" not in f"{caught.value}{load({'store': 'redis://u:secret@host'}, HOME)!r}"
+    assert "hunter2" not in f"{caught.value}{load({'store': 'redis://u:hunter2@host'}, HOME)!r}"
 
 
 def test_a_flag_beats_a_variable_which_beats_the_default() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphlambda.account.stack import NONE, VALKEY_PUBLIC, VALKEY_VPC
 from graphlambda.deployer.names import TAG
 from graphlambda.errors import ConfigError
+from graphlambda.parsers import ARN_TO_READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,10 +38,7 @@ _FORMS: Mapping[str, tuple[str, str, str]] = {
     ),
     "bucket": ("--bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket"),
 }
-_SECRET = (
-    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+|ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+)",
-    "the ARN of a secret of Secrets Manager or of a parameter of SSM",
-)
+_SECRET = ARN_TO_READ, "the ARN of a secret of Secrets Manager or of a parameter of SSM"
 _GRANT = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^*?$\x00-\x1f]*?))?(?P<write>:rw)?"
 )

@@ -9,12 +9,13 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import graphlambda.runtime
 from graphlambda.compiler import called_operations
 from graphlambda.config import AWS, SAFE, environment
-from graphlambda.deployer import Deployment, Plan, Settings, deploy, intended
+from graphlambda.deployer import Deployment, Plan, deploy, intended
 from graphlambda.errors import TargetError, TargetWarning
 from graphlambda.packager import Target, build, foreseen, managed_target, read_installed, this_target
 from graphlambda.packager.cache import Cache
@@ -27,19 +28,21 @@ from graphlambda.packager.memory import learn
 from graphlambda.packager.slim import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from graphlambda.api.given import Given
     from graphlambda.api.session import Session
     from graphlambda.compiler import Operation, Program
     from graphlambda.config import Config
     from graphlambda.packager import Artifact
 
 
-def target_of(config: Config) -> Target:
-    """Return what functions are built for: this machine, unless another architecture is asked for."""
-    if config.architecture in (None, this_target().architecture):
+def target_of(config: Config, architecture: str | None = None) -> Target:
+    """Return what functions are built for: this machine, unless another architecture is asked for, of all or of some."""
+    wanted = architecture or config.architecture
+    if wanted in (None, this_target().architecture):
         return this_target()
-    return managed_target(config.architecture)
+    return managed_target(wanted)
 
 
 def with_requirements(program: Program, config: Config) -> Program:
@@ -55,30 +58,34 @@ def with_requirements(program: Program, config: Config) -> Program:
     return replace(program, requirements={number: tuple(map(str, found)) for number, found in needs.items()})
 
 
-def settings_of(config: Config) -> Settings:
-    """Return what functions are given beside their code."""
-    return Settings(
-        memory_mb=config.memory_mb,
-        timeout_s=config.timeout_s,
-        ephemeral_mb=config.ephemeral_mb,
-        role=config.role,
-        logs=config.function_logs,
-    )
-
-
 def artifacts_of(
     operations: Sequence[Operation],
     config: Config,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+    architectures: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Artifact, ...]:
     """Return the artifacts of operations, in order, building what the cache does not hold.
 
     Raises:
         PackageError: an artifact cannot be built.
     """
+    targets = [target_of(config, architectures.get(operation.id)) for operation in operations]
+    built: dict[str, Artifact] = {}
+    for target in dict.fromkeys(targets):
+        alike = [operation for operation, its in zip(operations, targets, strict=True) if its == target]
+        built |= {each.operation: each for each in _artifacts_for(target, alike, config, on_progress)}
+    return tuple(built[operation.id] for operation in operations)
+
+
+def _artifacts_for(
+    target: Target,
+    operations: Sequence[Operation],
+    config: Config,
+    on_progress: Callable[[str, int, int], None],
+) -> tuple[Artifact, ...]:
     return build(
         operations,
-        target_of(config),
+        target,
         cache=config.cache_dir,
         runtime=Path(graphlambda.runtime.__file__).parent,
         extra=config.requirements,
@@ -93,7 +100,7 @@ def artifacts_of(
 def functions_of(
     operations: Sequence[Operation],
     session: Session,
-    settings: Settings,
+    given: Given,
     on_progress: Callable[[str, int, int], None],
 ) -> Deployment:
     """Return the functions of operations, building and making those that do not exist.
@@ -102,10 +109,11 @@ def functions_of(
         PackageError: an artifact cannot be built.
         DeployError: the account cannot be made to hold them.
     """
-    with _built(operations, session.config, on_progress) as artifacts:
+    with _built(operations, session.config, given, on_progress) as artifacts:
         return deploy(
             artifacts,
-            settings,
+            given.all,
+            own=given.own,
             cloud=session.cloud,
             deployment_id=session.config.deployment_id,
             manifests=session.manifests,
@@ -114,12 +122,13 @@ def functions_of(
         )
 
 
-def plan_of(operations: Sequence[Operation], session: Session, settings: Settings) -> Plan:
+def plan_of(operations: Sequence[Operation], session: Session, given: Given) -> Plan:
     """Return what `functions_of` would do. What is not in the cache is built; nothing is made. Raises as `functions_of` does."""
-    with _built(operations, session.config) as artifacts:
+    with _built(operations, session.config, given) as artifacts:
         planned, _ = intended(
             artifacts,
-            settings,
+            given.all,
+            given.own,
             cloud=session.cloud,
             deployment_id=session.config.deployment_id,
             manifests=session.manifests,
@@ -131,25 +140,27 @@ def plan_of(operations: Sequence[Operation], session: Session, settings: Setting
 def _built(
     operations: Sequence[Operation],
     config: Config,
+    given: Given,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
 ) -> Iterator[tuple[Artifact, ...]]:
     """Give artifacts whose zips nobody removes before they are uploaded."""
-    check_can_run(config)
+    check_can_run(config, given.architectures.values())
     cache = Cache(config.cache_dir)
     cache.bound(config.cache_mb * 1_000_000 // 2)
     with cache.lease():
-        artifacts = artifacts_of(operations, config, on_progress)
+        artifacts = artifacts_of(operations, config, on_progress, given.architectures)
         tell_of_aws(artifacts, config)
         yield artifacts
 
 
-def check_can_run(config: Config) -> None:
+def check_can_run(config: Config, architectures: Iterable[str] = ()) -> None:
     """Raise TargetError where functions are asked for that the local Lambda cannot run."""
-    wanted, ours = target_of(config), this_target()
-    if not config.endpoint and wanted.architecture != ours.architecture:
+    ours = this_target()
+    wanted = {target_of(config).architecture, *architectures} - {ours.architecture}
+    if not config.endpoint and wanted:
         raise TargetError(
-            f"architecture={wanted.architecture!r}: the local Lambda runs functions on this machine, which is "
-            f"{ours.architecture}. Leave the setting out to run here; artifacts for {wanted.architecture} can be built "
+            f"architecture={min(wanted)!r}: the local Lambda runs functions on this machine, which is "
+            f"{ours.architecture}. Leave the setting out to run here; artifacts for {min(wanted)} can be built "
             "here, and explained, but not invoked."
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda import config as settings
 from graphlambda.api import building, cancelling, durability, work
+from graphlambda.api.given import given_to, tell_of_patterns
 from graphlambda.api.handles import RunHandle
 from graphlambda.api.leaving import leave, refuse_secrets
 from graphlambda.api.pricing import estimated
@@ -114,7 +115,7 @@ def plan(program: compiled.Program, **flags: Any) -> Plan:
 def plan_by(program: compiled.Program, config: settings.Config) -> Plan:
     """Plan as a configuration says; raises as `deploy` does."""
     session = _session(program, config)
-    return building.plan_of(called_operations(program), session, building.settings_of(session.config))
+    return building.plan_of(called_operations(program), session, given_to(program, session.config))
 
 
 def estimate(program: compiled.Program, **flags: Any) -> Estimate:
@@ -225,8 +226,9 @@ def _values(
 
 
 def _deployed(program: compiled.Program, session: Session, display: Display) -> Deployment:
-    wanted = building.settings_of(session.config)
-    return building.functions_of(called_operations(program), session, wanted, display.built)
+    given = given_to(program, session.config)
+    tell_of_patterns(program, session.config)
+    return building.functions_of(called_operations(program), session, given, display.built)
 
 
 def _report(summary: Summary, session: Session) -> None:

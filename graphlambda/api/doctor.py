@@ -19,6 +19,7 @@ from graphlambda.account.stack import VALKEY_PUBLIC
 from graphlambda.api import building, work
 from graphlambda.api.account import settled, stack_of
 from graphlambda.api.caches import keys_at
+from graphlambda.api.given import given_to
 from graphlambda.api.session import session_of
 from graphlambda.api.stores import opened
 from graphlambda.compiler import called_operations, compile_graph
@@ -224,8 +225,8 @@ def _through(session: Session, where: str) -> float:
     probing = replace(session, config=config, opened=found)
     program = compile_graph(_GRAPH, ["two"])
     with work.display_of(probing) as display:
-        wanted = building.settings_of(config)
-        deployment = building.functions_of(called_operations(program), probing, wanted, display.built)
+        given = given_to(program, config)
+        deployment = building.functions_of(called_operations(program), probing, given, display.built)
         work.ran(program, deployment, probing, display)
     return time.monotonic() - began_s
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from graphlambda.api.building import target_of
+from graphlambda.api.given import given_to
 from graphlambda.api.profiles import measured
 from graphlambda.config import VALKEY
 from graphlambda.packager.cache import Cache
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from graphlambda.compiler import Program
     from graphlambda.compiler.program import Operation
     from graphlambda.config import Config
+    from graphlambda.deployer import Settings
     from graphlambda.report.estimate import Estimate
 
 _BATCH_S = 1.0
@@ -34,9 +36,9 @@ _CONCURRENCY = 1_000
 
 
 def tariff_of(
-    program: Program, functions: Mapping[str, str], memory_mb: Callable[[str], int], config: Config
+    program: Program, functions: Mapping[str, str], settings: Callable[[str], Settings], config: Config
 ) -> Tariff:
-    """Return what invocations of functions, by operation id, cost; `memory_mb` gives the memory of one by its name."""
+    """Return what invocations of functions, by operation id, cost; `settings` gives those of one by its name."""
     prices, architecture = prices_of(config.region), target_of(config).architecture
     known = measured(config)[0] if config.budget_usd is not None else {}
     late_s = {
@@ -47,9 +49,9 @@ def tariff_of(
     return Tariff(
         request_usd=prices.request.usd,
         second_usd=lambda function: second_usd(
-            memory_mb(function), config.ephemeral_mb, architecture, prices
+            settings(function).memory_mb, settings(function).ephemeral_mb, architecture, prices
         ),
-        timeout_s=lambda _function: config.timeout_s,
+        timeout_s=lambda function: settings(function).timeout_s,
         traffic_usd=partial(traffic_usd, prices=prices),
         late_s=late_s,
         budget_usd=config.budget_usd,
@@ -59,10 +61,10 @@ def tariff_of(
 def estimated(program: Program, config: Config) -> Estimate:
     """Return what a run of a program is expected to be billed."""
     profiles, overhead_s = measured(config)
-    cache = Cache(config.cache_dir)
+    cache, given = Cache(config.cache_dir), given_to(program, config)
 
     def memory_mb(operation: Operation) -> int:
-        return max(config.memory_mb, needed_mb(cache, operation))
+        return max(given.of(operation.id).memory_mb, needed_mb(cache, operation))
 
     terms = Terms(
         architecture=target_of(config).architecture,
@@ -71,7 +73,7 @@ def estimated(program: Program, config: Config) -> Estimate:
         limits=Limits(
             concurrency=config.concurrency or _CONCURRENCY,
             batch=config.batch,
-            batch_s=batch_s(config),
+            batch_s=batch_s(min(given.timeouts_s())),
             inline_bytes=config.inline_bytes,
         ),
         overhead_s=overhead_s,
@@ -81,6 +83,6 @@ def estimated(program: Program, config: Config) -> Estimate:
     return estimate(program, profiles, terms)
 
 
-def batch_s(config: Config) -> float:
-    """Return what the tasks of a batch may take together."""
-    return min(_BATCH_S, config.timeout_s / 2)
+def batch_s(timeout_s: float) -> float:
+    """Return what the tasks of a batch may take together, where no invocation takes longer than this."""
+    return min(_BATCH_S, timeout_s / 2)

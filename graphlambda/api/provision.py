@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from graphlambda.api.building import functions_of, learn_module
+from graphlambda.api.given import Given, given_to
 from graphlambda.compiler import called_operations
 from graphlambda.deployer.apply import silent
 from graphlambda.errors import DeployError
@@ -39,11 +40,16 @@ class Provisioning:
 
     def __init__(self, program: Program, deployment: Deployment, session: Session) -> None:
         self._operations = {operation.id: operation for operation in called_operations(program)}
-        self._settings = dict.fromkeys(deployment.functions.values(), deployment.settings)
-        self._first = deployment.settings
+        self._first = {number: deployment.of(number) for number in deployment.functions}
+        self._settings = {name: self._first[number] for number, name in deployment.functions.items()}
+        self._architectures = given_to(program, session.config).architectures
         self._session = session
         self._cache = Cache(session.config.cache_dir)
         self._grown: Counter[str] = Counter()
+
+    def settings(self, function: str) -> Settings:
+        """Return what a function of this run is given."""
+        return self._settings[function]
 
     def memory_mb(self, function: str) -> int:
         """Return the memory of a function of this run."""
@@ -53,19 +59,20 @@ class Provisioning:
         """Take over the twins, by operation id, that an earlier client of the run made; return those that exist."""
         describe = partial(self._session.cloud.describe, functions=functions.values())
         found = (await asyncio.to_thread(describe)).functions
-        for name, function in found.items():
-            memory_mb = function.configuration.memory_mb
-            self._settings[name] = replace(self._first, memory_mb=memory_mb)
-        return {operation: name for operation, name in functions.items() if name in found}
+        there = {operation: name for operation, name in functions.items() if name in found}
+        for operation, name in there.items():
+            memory_mb = found[name].configuration.memory_mb
+            self._settings[name] = replace(self._first[operation], memory_mb=memory_mb)
+        return there
 
     def remembered(self) -> dict[str, str]:
         """Return twins, by operation id, with the memory that operations turned out to need in earlier runs."""
         twins = {}
         for number, operation in self._operations.items():
             memory_mb = needed_mb(self._cache, operation)
-            if memory_mb > self._first.memory_mb:
+            if memory_mb > self._first[number].memory_mb:
                 with suppress(DeployError):  # what may not have so much tries with what it is given
-                    twins[number] = self._made(number, replace(self._first, memory_mb=memory_mb))
+                    twins[number] = self._made(number, replace(self._first[number], memory_mb=memory_mb))
         return twins
 
     async def larger(self, operation: str, function: str) -> str | None:
@@ -89,7 +96,8 @@ class Provisioning:
         return twin if twin != function else None
 
     def _made(self, operation: str, settings: Settings) -> str:
-        made = functions_of([self._operations[operation]], self._session, settings, silent)
+        given = Given(settings, {}, self._architectures)
+        made = functions_of([self._operations[operation]], self._session, given, silent)
         name = made.functions[operation]
         self._settings[name] = settings
         return name

@@ -17,6 +17,7 @@ from graphlambda.api.access import Access, access_of
 from graphlambda.api.account import root_of, settled
 from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.endpoints import Endpoint, always_visible, endpoint_of
+from graphlambda.api.given import client_secrets, refuse_secrets_in_variables
 from graphlambda.api.records import manifests_of, shelf_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.config import AWS, Config
@@ -106,7 +107,7 @@ class Session:
             return
         named = map(Path, program.paths)
         paths = (*always_visible(self.config, self.opened), *named)
-        with self.endpoint.surroundings.given(program, paths):
+        with self.endpoint.surroundings.given(program, paths, client_secrets(self.config)):
             yield
 
 
@@ -128,8 +129,11 @@ def session_of(config: Config) -> Session:
     """Return the session of a configuration; the local Lambda is started by the first.
 
     Raises:
-        ConfigError, StackError: what it stands on on AWS is not there, or does not let us.
+        ConfigError, StackError: what it stands on on AWS is not there, or does not let us; a secret is not set here.
+        RefusedError: a plain variable holds a secret.
     """
+    refuse_secrets_in_variables(config)
+    client_secrets(config)
     config = settled(config)
     key = (
         config.endpoint,

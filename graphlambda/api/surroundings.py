@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,20 +48,30 @@ class Surroundings:
         self._visible: frozenset[Path] = frozenset()
         self._identity: Identity | None = None
         self._needing = 0
+        self._secrets: list[Mapping[str, str]] = []
+        self._told: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Surroundings()"
 
     @contextmanager
-    def given(self, program: Program, paths: Iterable[Path]) -> Iterator[None]:
-        """Let functions see `paths`, and be the client's AWS identity if the program needs it."""
+    def given(
+        self, program: Program, paths: Iterable[Path], secrets: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[None]:
+        """Let functions see `paths`, have `secrets`, and be the client's AWS identity if the program needs it."""
         needed = self._always or needs_identity(program)
         with self._guard:
             self._show(frozenset(paths))
             self._identify_as(needed=needed)
             self._needing += needed
+            self._secrets.append(secrets)
+            self._tell()
         try:
             yield
         finally:
             with self._guard:
                 self._needing -= needed
+                self._secrets.remove(secrets)
 
     def _show(self, paths: frozenset[Path]) -> None:
         if not paths <= self._visible:
@@ -70,10 +81,17 @@ class Surroundings:
     def _identify_as(self, *, needed: bool) -> None:
         if needed and (self._identity is None or self._identity.until_s - time.time() < _RENEW_BEFORE_S):
             self._identity = self._identify()
-            self._local.set_identity(self._identity.variables)
-        elif not self._needing and self._identity is not None:
+        elif not self._needing and not needed:
             self._identity = None
-            self._local.set_identity({})
+
+    def _tell(self) -> None:
+        """Say what functions are to have, if that is not what they have: of two runs at once, both have all of both."""
+        found: dict[str, str] = {} if self._identity is None else dict(self._identity.variables)
+        for secrets in self._secrets:
+            found |= secrets
+        if found != self._told:
+            self._local.set_identity(found)
+            self._told = found
 
 
 def needs_identity(program: Program) -> bool:

@@ -13,6 +13,7 @@ from graphlambda.api.durability import folders_of, terms_of
 from graphlambda.api.session import session_of
 from graphlambda.config import AWS
 from graphlambda.deployer import sweep
+from graphlambda.deployer.functions import version_of
 from graphlambda.errors import AuthenticationError, NoSuchRunError
 
 if TYPE_CHECKING:
@@ -69,5 +70,6 @@ def _kept(config: Config) -> dict[str, str]:
             AuthenticationError,
         ):  # it ended meanwhile, or is about to begin: its lease says so
             continue
-        kept |= dict.fromkeys(functions.values(), f"run {run} goes on, or may: `graphlambda runs`")
+        names = {version_of(function)["FunctionName"] for function in functions.values()}
+        kept |= dict.fromkeys(names, f"run {run} goes on, or may: `graphlambda runs`")
     return kept

@@ -31,7 +31,7 @@ from graphlambda.scheduler import Limits, Namespace, begin
 from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from graphlambda.api.session import Session
     from graphlambda.compiler import Program
@@ -100,7 +100,7 @@ def ran(
     tally = _tally(program, deployment, provisioning.memory_mb, session)
     display.counting(lambda: tally.bill().usd)
     profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
-    left = Left(provisioning.memory_mb, session.config.timeout_s, this_target().architecture)
+    left = Left(provisioning.memory_mb, max(deployment.timeouts_s()), this_target().architecture)
     saved = _saved(program, deployment, session, terms)
     with session.shown(program), _explained(terms.run, session, left), _counted(session.store, tally):
         going = begin(
@@ -112,15 +112,15 @@ def ran(
             key=session.key_of(terms.run),
             keys_of=session.key_of,
             listeners=[tally, display, profiler, Output(), left, *terms.told],
-            limits=_limits(session),
+            limits=_limits(session, deployment.timeouts_s()),
             settings=saved.state,
             locate=locate,
             dumps=dumps,
             provisioner=provisioning,
             keep=terms.keep,
-            durable=_durable(program, saved, session, terms),
+            durable=_durable(program, saved, session, terms, max(deployment.timeouts_s())),
             namespace=_namespace(session),
-            tariff=tariff_of(program, functions, provisioning.memory_mb, session.config),
+            tariff=tariff_of(program, functions, provisioning.settings, session.config),
         )
         terms.begun(going)
         result = going.result()
@@ -128,12 +128,14 @@ def ran(
     return Ran(result.values, tally.summary())
 
 
-def _durable(program: Program, saved: Saved, session: Session, terms: Terms) -> Durable:
+def _durable(
+    program: Program, saved: Saved, session: Session, terms: Terms, attempts_last_s: float
+) -> Durable:
     """Return what makes a run durable. Functions of a local Lambda end with their client, others with their time."""
     first = durable(terms.run, program, saved, session.config)
     if terms.resumed is None:
         return first
-    return claimed(first, attempts_last_s=0.0 if session.local else session.config.timeout_s)
+    return claimed(first, attempts_last_s=0.0 if session.local else attempts_last_s)
 
 
 def _saved(program: Program, deployment: Deployment, session: Session, terms: Terms) -> Saved:
@@ -185,19 +187,20 @@ def _tally(
     )
 
 
-def _limits(session: Session) -> Limits:
+def _limits(session: Session, timeouts_s: Collection[float]) -> Limits:
+    """Return a run's limits; an attempt is over when the slowest function's would be, a batch fits into the fastest's."""
     config = session.config
     return Limits(
         concurrency=session.endpoint.concurrency,
         rates=session.endpoint.rates,
         batch=config.batch,
-        batch_s=batch_s(config),
+        batch_s=batch_s(min(timeouts_s)),
         inline_bytes=config.inline_bytes,
         deadline_s=session.config.deadline_s,
         store_bytes=_store_bytes(session),
         idempotent=config.idempotent,
-        function_timeout_s=config.timeout_s,
-        invoke_timeout_s=config.timeout_s + _LATE_S,
+        function_timeout_s=max(timeouts_s),
+        invoke_timeout_s=max(timeouts_s) + _LATE_S,
     )
 
 

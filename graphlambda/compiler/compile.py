@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from graphlambda.compiler.apart import set_apart
 from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.marks import marked
 from graphlambda.compiler.read import (
@@ -85,6 +86,7 @@ def _compiled(layers: Layers, wanted: Wanted, finish: Finish, fusing: Fusing, st
     walker.sharing.refuse()
     with stages("split"):
         program = split(draft, walker.constants, wanted.keys, finish, fusing)
+        program = set_apart(program, layers.marks)
         program = replace(program, idempotent=marked(program, layers.marks))
     refuse_program(program, walker.constants)
     verify(program)

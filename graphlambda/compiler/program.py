@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
 Ids: TypeAlias = NDArray[np.int64]
 Nested: TypeAlias = "int | list[Nested]"
@@ -332,6 +332,9 @@ class Program:
 
     idempotent: dict[str, bool] = field(default_factory=dict)
     """By operation id, whether the user said that its tasks may run twice, or may not; others as the run's setting says."""
+
+    given: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By operation id, what its tasks were annotated with for their function (see `parsers.OF_AN_OPERATION`)."""
 
     @property
     def task_count(self) -> int:

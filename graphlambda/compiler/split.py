@@ -51,7 +51,7 @@ def split(
     fused = fuse(tables, operations, renumbering.task_count + len(data), flat(named), fusing)
     left = _left(fused, named, keys, len(data))
     count = len(left.keys)
-    table_of, row_of = _positions(left.tables, count)
+    table_of, row_of = positions(left.tables, count)
     return Program(
         tables=with_evidence(left.tables, table_of, data),
         table_of=table_of,
@@ -219,7 +219,8 @@ def _table(
     return Table(operations.of(tree, columns), tasks, columns)
 
 
-def _positions(tables: tuple[Table, ...], count: int) -> tuple[NDArray[np.int32], Ids]:
+def positions(tables: tuple[Table, ...], count: int) -> tuple[NDArray[np.int32], Ids]:
+    """Return in which table, and in which row of it, each of `count` tasks is."""
     table_of = np.zeros(count, np.int32)
     row_of = np.zeros(count, np.int64)
     for number, table in enumerate(tables):

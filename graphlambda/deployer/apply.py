@@ -7,10 +7,13 @@ and `plan`; nothing here knows whose cloud it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count, groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from graphlambda.deployer.capacity import give_capacity
 from graphlambda.deployer.functions import Call, Deployed, Deployment, Made, Ref, Shelved
 from graphlambda.deployer.intent import Plan, intended
 from graphlambda.deployer.manifests import of_function, of_layer
@@ -22,7 +25,7 @@ from graphlambda.errors import CloudError, DeployError
 
 if TYPE_CHECKING:
     from graphlambda.deployer.cloud import Cloud
-    from graphlambda.deployer.functions import Settings
+    from graphlambda.deployer.functions import DeployedFunction, FunctionSpec, Settings
     from graphlambda.deployer.manifests import Manifests
     from graphlambda.deployer.shelf import Shelf
     from graphlambda.packager.artifact import Artifact
@@ -35,7 +38,7 @@ def silent(_name: str, _done: int, _total: int) -> None:
     """Tell nobody."""
 
 
-def deploy(
+def deploy(  # noqa: PLR0913  (what is wanted and who makes it, each by name)
     artifacts: Sequence[Artifact],
     settings: Settings,
     *,
@@ -43,13 +46,14 @@ def deploy(
     deployment_id: str,
     manifests: Manifests,
     shelf: Shelf | None = None,
+    own: Mapping[str, Settings] = MappingProxyType({}),
     on_progress: OnProgress = silent,
     at_once: AtOnce = at_once,
 ) -> Deployment:
     """Make the account hold one active function for each artifact; return which.
 
     Deploying again makes no call that changes anything. Every function, found or made, is proved to be ours before it is
-    returned. Without a shelf, a zip that no request carries is refused.
+    returned. Without a shelf, a zip that no request carries is refused. `own` are operations' own settings, by id.
 
     Raises:
         CloudError: the control plane refused a call.
@@ -59,6 +63,7 @@ def deploy(
     planned, proofs = intended(
         artifacts,
         settings,
+        own,
         cloud=cloud,
         deployment_id=deployment_id,
         manifests=manifests,
@@ -67,12 +72,33 @@ def deploy(
     )
     maker = Maker(cloud, manifests, shelf, planned)
     going = apply(planned.calls, maker.make, on_progress=on_progress, at_once=at_once)
-    created: list[str] = []
-    active = at_once(
-        cloud.wait_active, chain(_pending(planned.deployed), _creating(going, created)), threads=LOOKERS
+    created, active = _made(going, planned, cloud, at_once)
+    proofs.check_functions(planned.functions, active)
+    give_capacity(planned.functions, {**planned.deployed.functions, **active}, cloud)
+    found = _deployment(planned, created, artifacts, settings)
+    return replace(found, own=own)
+
+
+def _deployment(
+    planned: Plan, created: tuple[str, ...], artifacts: Iterable[Artifact], settings: Settings
+) -> Deployment:
+    return Deployment(
+        functions={spec.operation: spec.invoked for spec in planned.functions},
+        created=created,
+        endpoint=planned.endpoint,
+        settings=settings,
+        artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
     )
-    proofs.check_functions(planned.functions, {function.name: function for function in active})
-    return _deployment(planned, created, artifacts, settings)
+
+
+def _made(
+    going: Iterable[tuple[Call, Made]], planned: Plan, cloud: Cloud, at_once: AtOnce
+) -> tuple[tuple[str, ...], dict[str, DeployedFunction]]:
+    """Make what is planned and wait for it; return which functions we made, and all that became active."""
+    created: list[str] = []
+    begun = chain(_pending(planned.deployed), _creating(going, created, planned.functions))
+    active = {each.name: each for each in at_once(cloud.wait_active, begun, threads=LOOKERS)}
+    return tuple(created), active
 
 
 def apply(
@@ -169,24 +195,15 @@ def _resolve(value: Any, made: Mapping[str, Made]) -> Any:
             return value
 
 
-def _deployment(
-    planned: Plan, created: Iterable[str], artifacts: Iterable[Artifact], settings: Settings
-) -> Deployment:
-    return Deployment(
-        functions={spec.operation: spec.name for spec in planned.functions},
-        created=tuple(created),
-        endpoint=planned.endpoint,
-        settings=settings,
-        artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
-    )
-
-
-def _creating(going: Iterable[tuple[Call, Made]], created: list[str]) -> Iterator[str]:
-    """Yield each function as soon as it exists, while others are still to be made; note those that we made."""
+def _creating(
+    going: Iterable[tuple[Call, Made]], created: list[str], specs: Iterable[FunctionSpec]
+) -> Iterator[str]:
+    """Yield what is invoked of each function as soon as it exists, while others are still to be made; note what we made."""
+    invoked = {spec.name: spec.invoked for spec in specs}
     for call, left in going:
         if call.method == "create_function":
-            created.extend([call.subject] * left.new)
-            yield call.subject
+            created.extend([invoked[call.subject]] * left.new)
+            yield invoked[call.subject]
 
 
 def _pending(deployed: Deployed) -> list[str]:

@@ -29,6 +29,8 @@ from graphlambda.deployer.functions import (
     DeployedFunction,
     DeployedLayer,
     Made,
+    Provisioned,
+    version_of,
 )
 from graphlambda.deployer.plan import FAILED, READY
 from graphlambda.deployer.retry import UNREACHABLE, Paces, backoff, paces_of, remedy
@@ -151,6 +153,20 @@ class AwsCloud:
             self.sleep(pause_s)
             pause_s = min(longest_s, pause_s * 1.5)
 
+    def provisioned(self, function: str) -> Provisioned | None:
+        """Return what is initialised in advance of a version of a function."""
+        try:
+            answer = self._send("get_provisioned_concurrency_config", version_of(function))
+        except CloudError as error:
+            if error.code in {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}:
+                return None
+            raise
+        return Provisioned(
+            answer["RequestedProvisionedConcurrentExecutions"],
+            answer["Status"],
+            answer.get("StatusReason", ""),
+        )
+
     def concurrency(self) -> int:
         """Return how many invocations the account runs at one moment of functions that reserve none; raises as `limits` does."""
         return self.limits().unreserved
@@ -182,7 +198,9 @@ class AwsCloud:
                 return names
             raise
         listed = {each["FunctionName"] for each in found}
-        return names if len(listed) > most else tuple(name for name in names if name in listed)
+        if len(listed) > most:
+            return names
+        return tuple(name for name in names if version_of(name)["FunctionName"] in listed)
 
     def _function(self, name: str) -> DeployedFunction | None:
         try:
@@ -296,6 +314,7 @@ def _still_pending(name: str, function: DeployedFunction, waited_s: float) -> No
 def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
     """Translate what GetFunction answers."""
     report = answer["Configuration"]
+    placed = report.get("VpcConfig") or {}
     return DeployedFunction(
         arn=report["FunctionArn"],
         state=report.get("State", "Active"),
@@ -311,10 +330,14 @@ def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
             ephemeral_mb=report["EphemeralStorage"]["Size"],
             environment=tuple(sorted(report.get("Environment", {}).get("Variables", {}).items())),
             layers=tuple(layer["Arn"].split(":")[-2] for layer in report.get("Layers", ())),
+            subnets=tuple(sorted(placed.get("SubnetIds", ()))),
+            security_groups=tuple(sorted(placed.get("SecurityGroupIds", ()))),
+            snap_start=report.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
         ),
         layers=tuple(layer["Arn"] for layer in report.get("Layers", ())),
         tags=answer.get("Tags") or {},
         age_s=_age_s(report.get("LastModified", "")),
+        reserved=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
     )
 
 

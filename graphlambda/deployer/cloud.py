@@ -1,7 +1,7 @@
 """The Cloud protocol: the few things that a deployer asks of a control plane.
 
 In: names and `Call`s. Out: what the account reports. Must not know AWS's client: `aws` does,
-`graphlambda.testing.clouds` has the contract's tests and an in-memory twin.
+`graphlambda.testing.cloud_contract` has tests for whoever is one, `testing.clouds` an in-memory twin.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphlambda.deployer.functions import Call, Deployed, DeployedFunction, DeployedLayer, Made
+    from graphlambda.deployer.functions import (
+        Call,
+        Deployed,
+        DeployedFunction,
+        DeployedLayer,
+        Made,
+        Provisioned,
+    )
 
 
 class Cloud(Protocol):
@@ -49,6 +56,13 @@ class Cloud(Protocol):
 
         Raises:
             CloudError: the control plane refused.
+        """
+
+    def provisioned(self, function: str) -> Provisioned | None:
+        """Return what is initialised in advance of a version of a function, `name:version`; None where nothing is.
+
+        Raises:
+            CloudError: the control plane refused to say.
         """
 
     def wait_active(self, name: str) -> DeployedFunction:

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def version_of(function: str) -> dict[str, str]:
+    """Return a version as Lambda's calls about versions take it, from `name:version`."""
+    name, _, version = function.partition(":")
+    return {"FunctionName": name, "Qualifier": version}
+
+
+VERSION = "1"
+"""The one version of a function that is published: what changes is another function."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one function is given beside its code; a part of its identity."""
@@ -31,6 +41,32 @@ class Settings:
 
     logs: bool = True
     """Whether it writes logs: without, only what Lambda warns of, so that few environments ask for a log stream."""
+
+    subnets: tuple[str, ...] = ()
+    """Ids, sorted, at most 16: where functions in a VPC are put; none: outside any VPC."""
+
+    security_groups: tuple[str, ...] = ()
+    """Ids, sorted, at most 5; some exactly where there are subnets."""
+
+    variables: tuple[tuple[str, str], ...] = ()
+    """Plain environment variables of the user's own, sorted by name."""
+
+    secrets: tuple[tuple[str, str], ...] = ()
+    """(variable, ARN of what the function reads it from when it starts), sorted by name."""
+
+    reserved: int | None = None
+    """Concurrency that is the function's own, and its most; None: it shares what nobody reserves. No part of its identity."""
+
+    snap_start: bool = False
+    """Whether environments start from a snapshot of an initialised one."""
+
+    provisioned: int = 0
+    """Environments that are initialised before anybody asks; they cost while they wait. Of its identity, whether there are any."""
+
+    @property
+    def is_published(self) -> bool:
+        """Whether invocations go to a version: only of one there are snapshots or environments in advance."""
+        return self.snap_start or self.provisioned > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +112,11 @@ class FunctionSpec:
     description: str
     """How tight it is packed, for people who look at the plan or at the account."""
 
+    @property
+    def invoked(self) -> str:
+        """What invocations name: the function, or its one version."""
+        return f"{self.name}:{VERSION}" if self.settings.is_published else self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
@@ -99,6 +140,14 @@ class Configuration:
     layers: tuple[str, ...]
     """Names, in mount order."""
 
+    subnets: tuple[str, ...] = ()
+    """Ids, sorted."""
+
+    security_groups: tuple[str, ...] = ()
+    """Ids, sorted."""
+
+    snap_start: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedFunction:
@@ -119,10 +168,13 @@ class DeployedFunction:
     age_s: float = field(default=0.0, compare=False)
     """Since it was made, by this machine's clock; nothing of ours is changed afterwards."""
 
+    reserved: int | None = None
+    """Concurrency that is its own."""
+
     @property
     def name(self) -> str:
-        """The last part of its ARN."""
-        return self.arn.rpartition(":")[2]
+        """What its ARN ends in, a version included."""
+        return self.arn.partition(":function:")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +192,18 @@ class DeployedLayer:
 
     age_s: float = field(default=0.0, compare=False)
     """Since it was published, by this machine's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """Environments of a version that are initialised in advance, as the account reports it."""
+
+    wanted: int
+    state: str
+    """`IN_PROGRESS`, `READY` or `FAILED`."""
+
+    reason: str = ""
+    """Why it failed, in Lambda's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +236,8 @@ class Call:
     """One API call that a plan asks for."""
 
     method: str
-    """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`, `delete_layer_version`."""
+    """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`, `delete_layer_version`,
+    `put_function_concurrency`, `delete_function_concurrency`, `put_provisioned_concurrency_config`."""
 
     params: Mapping[str, Any]
     """Its arguments; may hold `Ref`s, `Shelved`s, and `Path`s for a zip's content."""
@@ -216,7 +281,7 @@ class Deployment:
     """What the account holds for a program."""
 
     functions: Mapping[str, str]
-    """By operation id, the function's name."""
+    """By operation id, what invocations name: a function, or a version of one."""
 
     created: tuple[str, ...]
     """Names of the functions that this deploy made; the others were there."""
@@ -225,6 +290,18 @@ class Deployment:
     """Where they are: a URL, or a region's name."""
 
     settings: Settings
+    """Of all functions but those that have their own."""
+
+    own: Mapping[str, Settings] = field(default_factory=dict)
+    """By operation id, where an operation was given its own."""
 
     artifact_bytes: Mapping[str, int] = field(default_factory=dict, compare=False)
     """By operation id, its zip and those of its layers; known to who deployed, not kept in a manifest."""
+
+    def of(self, operation: str) -> Settings:
+        """Return the settings of one operation's function."""
+        return self.own.get(operation, self.settings)
+
+    def timeouts_s(self) -> list[int]:
+        """Return how long invocations may take, of each function."""
+        return [self.of(operation).timeout_s for operation in self.functions] or [self.settings.timeout_s]

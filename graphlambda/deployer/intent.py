@@ -7,6 +7,7 @@ nothing anywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graphlambda.deployer.functions import Call, Deployed, FunctionSpec, LayerSpec
@@ -16,7 +17,7 @@ from graphlambda.deployer.specs import function_specs, layer_specs
 from graphlambda.deployer.threads import AtOnce, at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphlambda.deployer.cloud import Cloud
     from graphlambda.deployer.functions import Settings
@@ -48,7 +49,7 @@ class Plan:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        there = sum(usable(name, self.deployed) for name in {spec.name for spec in self.functions})
+        there = sum(usable(name, self.deployed) for name in {spec.invoked for spec in self.functions})
         yield f"{self.endpoint}: {len(self.calls)} calls would change something; {there} functions are there"
         layers = {layer.name: _carried(layer.zip_bytes) for layer in self.layers}
         functions = {spec.name: f"{_carried(spec.zip_bytes)}  {_told(spec)}" for spec in self.functions}
@@ -61,6 +62,7 @@ class Plan:
 def intended(
     artifacts: Sequence[Artifact],
     settings: Settings,
+    own: Mapping[str, Settings] = MappingProxyType({}),
     *,
     cloud: Cloud,
     deployment_id: str,
@@ -74,7 +76,7 @@ def intended(
         CloudError: the control plane refused to say.
         DeployError: a name is taken by what is not ours; the manifests are out of reach.
     """
-    functions = function_specs(artifacts, settings, deployment_id)
+    functions = function_specs(artifacts, settings, deployment_id, own)
     layers = layer_specs(artifacts, deployment_id)
     if not is_dry:
         manifests.hold([*(spec.name for spec in functions), *(layer.name for layer in layers)])
@@ -90,8 +92,8 @@ def intended(
 
 def survey(layers: Iterable[LayerSpec], functions: Sequence[FunctionSpec], cloud: Cloud) -> Deployed:
     """Return what the account holds of these; layers are looked up only where a function needs them."""
-    there = cloud.describe(functions=dict.fromkeys(spec.name for spec in functions))
-    needed = {layer for spec in functions if not usable(spec.name, there) for layer in spec.layers}
+    there = cloud.describe(functions=dict.fromkeys(spec.invoked for spec in functions))
+    needed = {layer for spec in functions if not usable(spec.invoked, there) for layer in spec.layers}
     if not needed:
         return there
     found = cloud.describe(layers=[layer.name for layer in layers if layer.name in needed])

@@ -7,7 +7,7 @@ calls nothing: a `Cloud` describes the account, `apply` makes the calls.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphlambda.deployer.functions import Call, Ref, Shelved
 from graphlambda.deployer.names import TAG, log_group
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DeployedLayer,
         FunctionSpec,
         LayerSpec,
+        Settings,
     )
 
 _LOGS = {"LogFormat": "Text"}
@@ -51,22 +52,26 @@ def plan(
     there. Nothing is asked for what exists: names are content addresses. That what exists is ours is not looked
     at here: see `proofs`.
     """
-    missing = {spec.name: spec for spec in functions if not usable(spec.name, deployed)}
+    missing = {spec.name: spec for spec in functions if not usable(spec.invoked, deployed)}
     needed = {layer for spec in missing.values() for layer in spec.layers}
     wanted = {layer.name: layer for layer in layers if layer.name in needed}
-    absent = [layer for layer in wanted.values() if not _published(layer, deployed)]
+    absent = [layer for layer in wanted.values() if not _is_published(layer, deployed)]
     there = {name: deployed.layers[name] for name in needed if name in deployed.layers}
     for layer in absent:
         there.pop(layer.name, None)
     return (
         *(_publish(layer) for layer in absent),
-        *(Call("delete_function", {"FunctionName": name}) for name in missing if name in deployed.functions),
+        *(
+            Call("delete_function", {"FunctionName": name})
+            for name, spec in missing.items()
+            if spec.invoked in deployed.functions
+        ),
         *(_create(spec, there) for spec in missing.values()),
     )
 
 
 def usable(name: str, deployed: Deployed) -> bool:
-    """Return whether a function is there and may become, or is, active."""
+    """Return whether a function, or a version of one, is there and may become, or is, active."""
     found = deployed.functions.get(name)
     if found is None or found.state == FAILED:
         return False
@@ -83,7 +88,7 @@ def disagreements(wanted: Configuration, reported: Configuration) -> tuple[str, 
     )
 
 
-def _published(layer: LayerSpec, deployed: Deployed) -> bool:
+def _is_published(layer: LayerSpec, deployed: Deployed) -> bool:
     there = deployed.layers.get(layer.name)
     return there is not None and there.digest == layer.digest
 
@@ -128,5 +133,20 @@ def _create(spec: FunctionSpec, there: Mapping[str, DeployedLayer]) -> Call:
                 "LogGroup": log_group(spec.deployment),
             },
             "Tags": {TAG: spec.deployment, "graphlambda-operation": spec.operation},
+            **_placed(spec.settings),
+            **_published(spec.settings),
         },
     )
+
+
+def _placed(settings: Settings) -> dict[str, Any]:
+    """Return the params that put a function into a VPC."""
+    groups = list(settings.security_groups)
+    there = {"SubnetIds": list(settings.subnets), "SecurityGroupIds": groups}
+    return {"VpcConfig": there} if settings.subnets else {}
+
+
+def _published(settings: Settings) -> dict[str, Any]:
+    """Return the params that make a version of a function, and of that a snapshot."""
+    snapshot = {"SnapStart": {"ApplyOn": "PublishedVersions"}} if settings.snap_start else {}
+    return {"Publish": True, **snapshot} if settings.is_published else {}

@@ -77,8 +77,8 @@ class Proofs:
         Raises:
             DeployError: one is not.
         """
-        there = {spec.name: spec for spec in specs if spec.name in found}
-        for _ in self._at_once(lambda spec: self._check(spec, found[spec.name]), there.values()):
+        there = {spec.name: spec for spec in specs if spec.invoked in found}
+        for _ in self._at_once(lambda spec: self._check(spec, found[spec.invoked]), there.values()):
             pass
 
     def check_layers(self, found: Mapping[str, DeployedLayer]) -> None:

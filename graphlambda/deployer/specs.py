@@ -10,12 +10,14 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graphlambda.deployer.functions import Configuration, FunctionSpec, LayerSpec
+from graphlambda.errors import DeployError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from graphlambda.deployer.functions import Settings
     from graphlambda.packager.artifact import Artifact
@@ -32,10 +34,32 @@ MB_PER_VCPU = 1769
 MOST_TMP_MB = 10_240
 """MiB of /tmp (AWS: EphemeralStorage)."""
 
+MOST_VCPUS = 6
+"""What 10,240 MiB buy; Lambda calls the 5.8 of the rule six."""
+
+SNAPSHOT_TMP_MB = 512
+"""Most MiB of /tmp of a function that starts from a snapshot (AWS: SnapStart, limitations)."""
+
+POOLS = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+"""Variables that say how large a library's pool is. Arrow's for computing and torch's follow OMP_NUM_THREADS; Dask's are
+not used. What waits for the network alone has no such bound (ARROW_IO_THREADS)."""
+
+SECRETS = "GRAPHLAMBDA_SECRETS"
+"""The variable that tells a function of which ARN it reads which variable, as JSON (see `runtime.secret_values`)."""
+
 HASH_SEED = "6640"
 """One seed in all environments, the one of Dask's own schedulers: partitioning by `hash` must agree."""
 
-_IDENTITY_VERSION = 1
+_IDENTITY_VERSION = 2
 """Raised when the same artifact and settings begin to give a function that behaves in another way."""
 
 
@@ -57,11 +81,19 @@ def layer_specs(artifacts: Iterable[Artifact], deployment_id: str) -> tuple[Laye
 
 
 def function_specs(
-    artifacts: Iterable[Artifact], settings: Settings, deployment_id: str
+    artifacts: Iterable[Artifact],
+    settings: Settings,
+    deployment_id: str,
+    own: Mapping[str, Settings] = MappingProxyType({}),
 ) -> tuple[FunctionSpec, ...]:
-    """Return one function for each artifact, in the artifacts' order."""
+    """Return one function for each artifact, in the artifacts' order; `own` are settings by operation id.
+
+    Raises:
+        DeployError: a function cannot have what was asked for it.
+    """
     return tuple(
-        _function_spec(artifact, _with_room(settings, artifact), deployment_id) for artifact in artifacts
+        _function_spec(artifact, _with_room(own.get(artifact.operation, settings), artifact), deployment_id)
+        for artifact in artifacts
     )
 
 
@@ -84,6 +116,12 @@ def _function_spec(artifact: Artifact, settings: Settings, deployment_id: str) -
 def _with_room(settings: Settings, artifact: Artifact) -> Settings:
     """Return the settings with what the function unpacks for itself beside the /tmp that its tasks were promised."""
     together_mb = min(MOST_TMP_MB, settings.ephemeral_mb + artifact.tmp_mb)
+    if settings.snap_start and together_mb > SNAPSHOT_TMP_MB:
+        raise DeployError(
+            f"snap_start: the function of operation {artifact.name} needs {together_mb} MiB of /tmp, of which "
+            f"{artifact.tmp_mb} for distributions that it unpacks, and Lambda makes snapshots of at most {SNAPSHOT_TMP_MB}. "
+            "Take `provisioned_concurrency` for it, or leave `snap_start` out"
+        )
     return replace(settings, ephemeral_mb=together_mb)
 
 
@@ -96,7 +134,8 @@ def description(artifact: Artifact) -> str:
 
 def identity(artifact: Artifact, settings: Settings) -> str:
     """Return 64 hexadecimal digits over all that decides how the function behaves, and nothing else."""
-    facts = [_IDENTITY_VERSION, artifact.operation, artifact.digest, artifact.handler, asdict(settings)]
+    given = asdict(replace(settings, reserved=None, provisioned=int(settings.is_published)))
+    facts = [_IDENTITY_VERSION, artifact.operation, artifact.digest, artifact.handler, given]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -125,14 +164,26 @@ def configuration(spec: FunctionSpec, code_sha256: str) -> Configuration:
         ephemeral_mb=spec.settings.ephemeral_mb,
         environment=environment(spec.settings),
         layers=spec.layers,
+        subnets=spec.settings.subnets,
+        security_groups=spec.settings.security_groups,
+        snap_start=spec.settings.snap_start,
     )
 
 
 def environment(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Return a function's variables, sorted: a fixed hash seed, and as many BLAS threads as it has vCPUs."""
-    threads = str(max(1, settings.memory_mb // MB_PER_VCPU))
-    pools = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return (*((pool, threads) for pool in pools), ("PYTHONHASHSEED", HASH_SEED))
+    """Return a function's variables, sorted: the user's own; as many threads as it has vCPUs; a fixed hash seed."""
+    threads = str(vcpus(settings.memory_mb))
+    secrets = {SECRETS: json.dumps(dict(settings.secrets))} if settings.secrets else {}
+    ours = {"PYTHONHASHSEED": HASH_SEED, **secrets}
+    return tuple(sorted({**dict.fromkeys(POOLS, threads), **dict(settings.variables), **ours}.items()))
+
+
+def vcpus(memory_mb: int) -> int:
+    """Return how many threads a function's memory buys time for: the nearest whole number of vCPUs, at least one.
+
+    It shows more processors than that: threads on them would wait for each other's turns.
+    """
+    return min(MOST_VCPUS, max(1, round(memory_mb / MB_PER_VCPU)))
 
 
 def runtime_name(python: str) -> str:

@@ -21,7 +21,7 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.local.answers import ServiceError, not_found
-from graphlambda.local.names import function_arn, layer_arn
+from graphlambda.local.names import FIRST, LATEST, function_arn, layer_arn
 from graphlambda.local.records import Code, Function, LayerVersion, Mount
 from graphlambda.local.retention import Claim, affordable
 from graphlambda.local.unpack import merge, merged_name
@@ -63,6 +63,17 @@ class Catalogue:
             self._read.pop(name, None)
             raise not_found(f"Function not found: {function_arn(name)}") from None
         return known[1]
+
+    def version(self, name: str, version: str) -> Function:
+        """Return a function of which there is this version.
+
+        Raises:
+            ServiceError: there is none.
+        """
+        function = self.function(name)
+        if version != LATEST and not (version == FIRST and function.published):
+            raise not_found(f"Function not found: {function_arn(name)}:{version}")
+        return function
 
     def functions(self) -> list[Function]:
         """Return all functions by name."""

@@ -6,19 +6,26 @@ Names, paths and members are those of https://docs.aws.amazon.com/lambda/latest/
 
 from __future__ import annotations
 
-import json
 import sys
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
 
 from graphlambda.local import limits
-from graphlambda.local.answers import Answer, ServiceError, document, invalid, not_found, not_validated
-from graphlambda.local.names import function_arn, function_name, layer_arn, layer_name, layer_version
+from graphlambda.local.answers import Answer, ServiceError, document, invalid, not_validated
+from graphlambda.local.names import (
+    FIRST,
+    LATEST,
+    function_name,
+    layer_arn,
+    layer_name,
+    layer_version,
+    qualified,
+)
 from graphlambda.local.packages import package
 from graphlambda.local.records import Function, LayerVersion, Mount
+from graphlambda.local.routes import Call, parse, route
 from graphlambda.local.unpack import unzip
 
 if TYPE_CHECKING:
@@ -26,80 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphlambda.local.catalogue import Catalogue
-    from graphlambda.local.http import Head, Request
+    from graphlambda.local.http import Request
 
 PAGE = 50
 """Items of a list that come in one answer, unless fewer are asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request to the control plane, taken apart."""
-
-    names: Mapping[str, str]
-    """What stands in the path."""
-
-    query: tuple[tuple[str, str], ...]
-    body: Mapping[str, Any]
-
-    def asked(self, name: str, default: str = "") -> str:
-        """Return the first value of a member of the query."""
-        return next((value for key, value in self.query if key == name), default)
-
-
-ROUTES = (
-    ("POST", "/2015-03-31/functions", "create_function"),
-    ("GET", "/2015-03-31/functions", "list_functions"),
-    ("GET", "/2015-03-31/functions/{function}", "get_function"),
-    ("GET", "/2015-03-31/functions/{function}/configuration", "get_function_configuration"),
-    ("DELETE", "/2015-03-31/functions/{function}", "delete_function"),
-    ("PUT", "/2017-10-31/functions/{function}/concurrency", "put_function_concurrency"),
-    ("GET", "/2019-09-30/functions/{function}/concurrency", "get_function_concurrency"),
-    ("DELETE", "/2017-10-31/functions/{function}/concurrency", "delete_function_concurrency"),
-    ("POST", "/2018-10-31/layers/{layer}/versions", "publish_layer_version"),
-    ("GET", "/2018-10-31/layers/{layer}/versions", "list_layer_versions"),
-    ("GET", "/2018-10-31/layers/{layer}/versions/{version}", "get_layer_version"),
-    ("DELETE", "/2018-10-31/layers/{layer}/versions/{version}", "delete_layer_version"),
-    ("GET", "/2018-10-31/layers", "list_layers"),
-    ("GET", "/2016-08-19/account-settings", "get_account_settings"),
-    ("GET", "/2017-03-31/tags/{resource}", "list_tags"),
-    ("POST", "/2017-03-31/tags/{resource}", "tag_resource"),
-    ("DELETE", "/2017-03-31/tags/{resource}", "untag_resource"),
-)
-"""Method, path and the method of `ControlPlane` that answers. A trailing slash makes no difference."""
-
-
-def route(head: Head) -> tuple[str, dict[str, str]]:
-    """Return which operation a request asks for, and the names in its path.
-
-    Raises:
-        ServiceError: none that we know.
-    """
-    parts = head.path.rstrip("/").split("/")
-    for method, pattern, operation in ROUTES:
-        wanted = pattern.split("/")
-        if method == head.method and len(wanted) == len(parts):
-            names = _match(wanted, parts)
-            if names is not None:
-                return operation, names
-    raise ServiceError(404, "UnknownOperationException", f"The local Lambda has no {head.method} {head.path}")
-
-
-def parse(request: Request, names: Mapping[str, str]) -> Call:
-    """Return the call that a request is.
-
-    Raises:
-        ServiceError: its body is no JSON object.
-    """
-    try:
-        body = json.loads(request.body or b"{}")
-    except ValueError as error:
-        raise ServiceError(
-            400, "SerializationException", "Could not parse the request body as JSON"
-        ) from error
-    if not isinstance(body, dict):
-        raise ServiceError(400, "SerializationException", "The request body is no JSON object")
-    return Call(names, tuple(parse_qsl(request.head.query, keep_blank_values=True)), body)
 
 
 class ControlPlane:
@@ -162,22 +99,25 @@ class ControlPlane:
             variables=wanted.get("Environment", {}).get("Variables", {}),
             tags=wanted.get("Tags", {}),
             log_group=wanted.get("LoggingConfig", {}).get("LogGroup", ""),
+            published=bool(wanted.get("Publish")),
+            snap_start=wanted.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
+            vpc=wanted.get("VpcConfig", {}),
             revision=str(uuid.uuid4()),
             modified=_now(),
         )
         self._catalogue.add_function(function)
         self._wanted(function.name)
-        return document(201, function.configuration("Pending"))
+        return document(201, function.configuration("Pending", FIRST if function.published else LATEST))
 
     def get_function(self, call: Call) -> Answer:
         """GetFunction, without a Location: the zip is not kept."""
-        function = self._function(call)
+        function, version = self._function(call)
         self._wanted(function.name)
         concurrency = (
             None if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
         )
         content = {
-            "Configuration": function.configuration(),
+            "Configuration": function.configuration(version=version),
             "Code": {"RepositoryType": "S3"},
             "Tags": dict(function.tags) or None,
             "Concurrency": concurrency,
@@ -186,7 +126,8 @@ class ControlPlane:
 
     def get_function_configuration(self, call: Call) -> Answer:
         """GetFunctionConfiguration."""
-        return document(200, self._function(call).configuration())
+        function, version = self._function(call)
+        return document(200, function.configuration(version=version))
 
     def list_functions(self, call: Call) -> Answer:
         """ListFunctions, by name."""
@@ -219,13 +160,35 @@ class ControlPlane:
 
     def get_function_concurrency(self, call: Call) -> Answer:
         """GetFunctionConcurrency; an empty answer where nothing is reserved."""
-        return document(200, {"ReservedConcurrentExecutions": self._function(call).reserved})
+        return document(200, {"ReservedConcurrentExecutions": self._function(call)[0].reserved})
 
     def delete_function_concurrency(self, call: Call) -> Answer:
         """DeleteFunctionConcurrency."""
         name = function_name(call.names["function"])
         self._catalogue.change_function(name, lambda function: replace(function, reserved=None))
         return Answer(204)
+
+    def put_provisioned_concurrency_config(self, call: Call) -> Answer:
+        """PutProvisionedConcurrencyConfig, of a version; no environment starts for it."""
+        function, version = self._function(call)
+        wanted = call.body.get("ProvisionedConcurrentExecutions")
+        if version == LATEST or not isinstance(wanted, int) or wanted < 1:
+            raise invalid("Provisioned concurrency is a whole number of at least 1, of a version.")
+        changed = self._catalogue.change_function(
+            function.name, lambda function: replace(function, provisioned=wanted)
+        )
+        return document(202, {**_provisioned(changed), "Status": "IN_PROGRESS"})
+
+    def get_provisioned_concurrency_config(self, call: Call) -> Answer:
+        """GetProvisionedConcurrencyConfig."""
+        function, version = self._function(call)
+        if version == LATEST or not function.provisioned:
+            raise ServiceError(
+                404,
+                "ProvisionedConcurrencyConfigNotFoundException",
+                "No Provisioned Concurrency Config found for this function",
+            )
+        return document(200, {**_provisioned(function), "Status": "READY"})
 
     def publish_layer_version(self, call: Call) -> Answer:
         """PublishLayerVersion."""
@@ -318,12 +281,11 @@ class ControlPlane:
         self._catalogue.change_function(self._tagged(call).name, untag)
         return Answer(204)
 
-    def _function(self, call: Call) -> Function:
-        qualifier = call.asked("Qualifier", "$LATEST")
-        name = function_name(call.names["function"])
-        if qualifier != "$LATEST":
-            raise not_found(f"Function not found: {function_arn(name)}:{qualifier}")
-        return self._catalogue.function(name)
+    def _function(self, call: Call) -> tuple[Function, str]:
+        """Return the function that a call is about, and its version."""
+        name, version = qualified(call.names["function"])
+        version = call.asked("Qualifier", version)
+        return self._catalogue.version(name, version), version
 
     def _tagged(self, call: Call) -> Function:
         resource = call.names["resource"]
@@ -332,19 +294,18 @@ class ControlPlane:
         return self._catalogue.function(function_name(resource))
 
 
+def _provisioned(function: Function) -> dict[str, Any]:
+    return {
+        "RequestedProvisionedConcurrentExecutions": function.provisioned,
+        "AvailableProvisionedConcurrentExecutions": function.provisioned,
+        "AllocatedProvisionedConcurrentExecutions": function.provisioned,
+        "LastModified": function.modified,
+    }
+
+
 def host_runtime() -> str:
     """Return Lambda's name of the Python that this machine runs functions with."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _match(pattern: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:
-    names: dict[str, str] = {}
-    for wanted, part in zip(pattern, parts, strict=True):
-        if wanted.startswith("{"):
-            names[wanted[1:-1]] = unquote(part)
-        elif wanted != part:
-            return None
-    return names
 
 
 def _page(call: Call, member: str, items: Sequence[Mapping[str, Any]]) -> Answer:

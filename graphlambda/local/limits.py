@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.local.answers import ServiceError, invalid, not_validated
+from graphlambda.parsers import RESERVED, VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,11 +40,6 @@ _PATTERNS = {
     "handler": re.compile(r"\S{1,128}"),
     "role": re.compile(r"arn:aws[a-zA-Z-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+"),
 }
-_RESERVED = re.compile(
-    r"AWS_LAMBDA_.*|_HANDLER|_X_AMZN_TRACE_ID|AWS_(?:DEFAULT_)?REGION|AWS_EXECUTION_ENV|"
-    r"AWS_ACCESS_KEY(?:_ID)?|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|LAMBDA_(?:TASK_ROOT|RUNTIME_DIR)"
-)
-_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 
 
 def check_create(wanted: Mapping[str, Any], *, runtime: str, architecture: str) -> None:
@@ -87,7 +83,7 @@ def check_variables(variables: Mapping[str, str]) -> None:
     Raises:
         ServiceError: a name is reserved or malformed, or all are larger than 4 KB together.
     """
-    reserved = sorted(name for name in variables if _RESERVED.fullmatch(name))
+    reserved = sorted(name for name in variables if RESERVED.fullmatch(name))
     if reserved:
         raise invalid(
             "Lambda was unable to configure your environment variables because the environment variables you have "
@@ -95,8 +91,8 @@ def check_variables(variables: Mapping[str, str]) -> None:
             f"in this request: {', '.join(reserved)}",
         )
     for name in variables:
-        if _VARIABLE.fullmatch(name) is None:
-            raise not_validated("environment.variables", name, f"Member must satisfy {_VARIABLE.pattern}")
+        if VARIABLE.fullmatch(name) is None:
+            raise not_validated("environment.variables", name, f"Member must satisfy {VARIABLE.pattern}")
     used = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
     if used > VARIABLES_BYTES:
         raise invalid(

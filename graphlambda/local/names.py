@@ -14,8 +14,11 @@ ACCOUNT = "000000000000"
 
 REGION = "us-east-1"
 
+LATEST, FIRST = "$LATEST", "1"
+"""Versions of a function: itself, and what is published with it. Nothing here changes, so there is no second one."""
+
 _FUNCTION = re.compile(
-    r"(?:arn:aws[a-z-]*:lambda:)?(?:[a-z]{2}-[a-z-]+-\d:)?(?:\d{12}:)?(?:function:)?([a-zA-Z0-9-_]{1,64})(?::(\$LATEST))?"
+    r"(?:arn:aws[a-z-]*:lambda:)?(?:[a-z]{2}-[a-z-]+-\d:)?(?:\d{12}:)?(?:function:)?([a-zA-Z0-9-_]{1,64})(?::(\$LATEST|\d+))?"
 )
 _LAYER = re.compile(r"(?:arn:aws[a-z-]*:lambda:[a-z]{2}-[a-z-]+-\d:\d{12}:layer:)?([a-zA-Z0-9-_]{1,140})")
 _LAYER_VERSION = re.compile(
@@ -24,7 +27,12 @@ _LAYER_VERSION = re.compile(
 
 
 def function_name(text: str) -> str:
-    """Return the bare name of a function given by name, partial ARN or ARN.
+    """Return the bare name of a function given by name, partial ARN or ARN; raises as `qualified` does."""
+    return qualified(text)[0]
+
+
+def qualified(text: str) -> tuple[str, str]:
+    """Return the bare name, and the version, of a function given by name, partial ARN or ARN.
 
     Raises:
         ServiceError: it is none of these.
@@ -34,7 +42,7 @@ def function_name(text: str) -> str:
         raise not_validated(
             "functionName", text, f"Member must satisfy regular expression pattern: {_FUNCTION.pattern}"
         )
-    return match[1]
+    return match[1], match[2] or LATEST
 
 
 def function_arn(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.local.names import function_arn, layer_arn
+from graphlambda.local.names import LATEST, function_arn, layer_arn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,19 +64,34 @@ class Function:
     reserved: int | None = None
     """Reserved concurrency; 0 lets no invocation in."""
 
+    published: bool = False
+    """Whether it has a version."""
+
+    snap_start: bool = False
+    """Whether that version would start from a snapshot; here each environment is initialised anew."""
+
+    provisioned: int = 0
+    """Environments that would be initialised in advance; here none is."""
+
+    vpc: Mapping[str, Any] = field(default_factory=dict)
+    """Subnets and security groups; here they change nothing."""
+
     revision: str
     """New with every change."""
 
     modified: str
     """`2026-01-01T00:00:00.000+0000`."""
 
-    def configuration(self, state: str = "Active") -> dict[str, Any]:
+    def configuration(self, state: str = "Active", version: str = LATEST) -> dict[str, Any]:
         """Return the FunctionConfiguration of the API."""
+        arn = function_arn(self.name)
+        snapshots = ("PublishedVersions", "Off" if version == LATEST else "On")
+        apply_on, optimized = snapshots if self.snap_start else ("None", "Off")
         layers = [{"Arn": layer.arn, "CodeSize": layer.zip_bytes} for layer in self.layers]
         pending = {"StateReason": "The function is being created.", "StateReasonCode": "Creating"}
         return {
             "FunctionName": self.name,
-            "FunctionArn": function_arn(self.name),
+            "FunctionArn": arn if version == LATEST else f"{arn}:{version}",
             "Runtime": self.runtime,
             "Role": self.role,
             "Handler": self.handler,
@@ -86,7 +101,7 @@ class Function:
             "Timeout": self.timeout_s,
             "MemorySize": self.memory_mb,
             "LastModified": self.modified,
-            "Version": "$LATEST",
+            "Version": version,
             "RevisionId": self.revision,
             "State": state,
             **(pending if state == "Pending" else {}),
@@ -94,10 +109,11 @@ class Function:
             "PackageType": "Zip",
             "Architectures": [self.architecture],
             "EphemeralStorage": {"Size": self.ephemeral_mb},
-            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+            "SnapStart": {"ApplyOn": apply_on, "OptimizationStatus": optimized},
             "TracingConfig": {"Mode": "PassThrough"},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": self.log_group or f"/aws/lambda/{self.name}"},
             **({"Layers": layers} if layers else {}),
+            **({"VpcConfig": dict(self.vpc)} if self.vpc else {}),
             **({"Environment": {"Variables": dict(self.variables)}} if self.variables else {}),
         }
 

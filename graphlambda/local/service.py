@@ -25,7 +25,7 @@ from graphlambda.local.events import EventQueue, new_request_id
 from graphlambda.local.http import Connection, Head, Reply, Request
 from graphlambda.local.invocation import Invocation, Result
 from graphlambda.local.launcher import Launcher, Surroundings
-from graphlambda.local.names import function_name
+from graphlambda.local.names import qualified
 from graphlambda.local.plan import Sight
 from graphlambda.local.pool import FORESEEN, Pool
 from graphlambda.local.settings import Credentials, Description, LocalSettings
@@ -183,7 +183,7 @@ class Service:
 
     def _invoke(self, name: str, request: Request, reply: Reply) -> None:
         headers = request.head.headers
-        function = self._catalogue.function(function_name(name))
+        function = self._catalogue.version(*qualified(name))
         kind = headers.get("x-amz-invocation-type", "RequestResponse")
         check_payload(kind, request.body)
         request_id = new_request_id()

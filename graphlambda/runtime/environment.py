@@ -5,6 +5,9 @@ In: a way to load the operation. Out: the operation, run constants, process stat
 
 from __future__ import annotations
 
+import os
+
+from .faults import SecretError
 from .frame import load
 from .inputs import is_immutable
 from .output import Capture
@@ -30,14 +33,24 @@ class Environment:
         self.capture = Capture()
         self.state = ProcessState()
         self._constants = Constants()
+        self._load = load_operation
+        self._begin()
+
+    def _begin(self) -> None:
         self._failure: Exception | None = None
         try:
-            self._operation = load_operation()
+            self._operation = self._load()
         except Exception as error:  # noqa: BLE001  (the user's modules may raise anything; it is the tasks' outcome)
             self._failure, self._origin = error, error.__traceback__
 
+    def rename(self) -> None:
+        """Be another environment to whoever counts them."""
+        self.name = f"restored-{os.urandom(8).hex()}"
+
     def operation(self) -> Callable[..., Any]:
-        """Return what to call; raises what importing it raised."""
+        """Return what to call; raises what importing it raised. A secret that could not be read may be there by now."""
+        if isinstance(self._failure, SecretError):
+            self._begin()
         if self._failure is not None:
             raise self._failure.with_traceback(self._origin)  # not longer by each task that raises it
         return self._operation

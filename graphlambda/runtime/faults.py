@@ -66,6 +66,12 @@ class LostValueError(ValueStoreError):
         return {"run": self.run, "name": self.name}
 
 
+class SecretError(FaultError):
+    """A secret that the function was to have cannot be read; the message says which, and never a value."""
+
+    kind = "secret"
+
+
 class UnpackingError(FaultError):
     """The function's distributions cannot be unpacked: no room, or a damaged archive."""
 

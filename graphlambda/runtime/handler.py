@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 OPERATION_MODULE = "graphlambda_operation"
 
+SECRETS = "GRAPHLAMBDA_SECRETS"
+"""The variable that says which variables are read from where before the operation is imported; see `secret_values`."""
+
 DEPS = "deps.json"
 """In a function's own files where its distributions did not fit into layers; see `unpack`."""
 
@@ -51,6 +54,10 @@ def _operation_id(folder: str) -> str:
 
 
 def _operation_of(folder: str) -> Callable[..., Any]:
+    if SECRETS in os.environ:
+        from .secret_values import read_secrets  # noqa: PLC0415  (few functions have any)
+
+        read_secrets(os.environ[SECRETS])
     if os.path.exists(os.path.join(folder, DEPS)):  # noqa: PTH110, PTH118
         from .unpack import import_from_archive  # noqa: PLC0415  (few operations are that large)
 
@@ -69,15 +76,15 @@ def _imported(path: str) -> Callable[..., Any]:
 
 
 def _stay_fresh() -> None:
-    """Seed anew after each restore, where AWS starts environments from a snapshot."""
+    """Be an environment of its own after each restore, where AWS starts environments from a snapshot."""
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         from snapshot_restore_py import (  # type: ignore[import-untyped]  # noqa: PLC0415  (the managed runtime's own)
             register_after_restore,
         )
 
-        from .afresh import afresh  # noqa: PLC0415  (elsewhere nothing is restored)
+        from .restored import restored  # noqa: PLC0415  (elsewhere nothing is restored)
 
-        register_after_restore(afresh)
+        register_after_restore(lambda: restored(_ENVIRONMENT, os.environ.get(SECRETS)))
 
 
 _stay_fresh()

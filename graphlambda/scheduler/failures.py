@@ -17,6 +17,7 @@ from graphlambda.errors import (
     LostValueError,
     MissingModuleError,
     RunError,
+    SecretError,
     StoreError,
     TaskError,
     UnpackError,
@@ -52,6 +53,7 @@ _OURS: dict[str, tuple[type[RunError], str]] = {
     "damaged": (AuthenticationError, "Nothing was un-pickled."),
     "authentication": (AuthenticationError, "Nothing was un-pickled."),
     "unpacking": (UnpackError, "Give its function more of /tmp (`ephemeral_mb=`), or deploy it again."),
+    "secret": (SecretError, "Nothing of the task ran."),
     "unshippable": (TaskError, "Return something that pickles, or what it is made from."),
 }
 

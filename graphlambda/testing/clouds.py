@@ -1,6 +1,6 @@
-"""What every Cloud promises, as tests to inherit; and an in-memory Cloud that keeps the promises.
+"""An in-memory Cloud that keeps the promises of one (see `cloud_contract`).
 
-In: nothing. Out: `CloudTests` for who writes a Cloud, `RecordingCloud` for who tests a deploy. Must not
+In: nothing. Out: `RecordingCloud` for who tests a deploy. Must not
 reach a network.
 """
 
@@ -9,37 +9,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from graphlambda.deployer.apply import apply
 from graphlambda.deployer.functions import (
+    VERSION,
     Call,
     Configuration,
     Deployed,
     DeployedFunction,
     DeployedLayer,
-    FunctionSpec,
-    LayerSpec,
     Made,
-    Settings,
+    Provisioned,
 )
 from graphlambda.deployer.manifests import Manifests
-from graphlambda.deployer.plan import plan
 from graphlambda.deployer.proofs import code_sha256
-from graphlambda.deployer.specs import configuration
 from graphlambda.errors import CloudError, DeployTimeoutError
 from graphlambda.store.folders import DiskFolders
-from graphlambda.testing.artifacts import TARGET, write_zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from graphlambda.deployer.cloud import Cloud
 
 ROLE = "arn:aws:iam::123456789012:role/graphlambda"
 
@@ -74,6 +65,12 @@ class RecordingCloud:
     layers: dict[str, DeployedLayer] = field(default_factory=dict)
     reads: list[tuple[str, str]] = field(default_factory=list)
     """(what, name), in the order asked."""
+
+    environments: dict[str, Provisioned] = field(default_factory=dict)
+    """Those that are initialised in advance, by `name:version`."""
+
+    versions_of_functions: dict[str, DeployedFunction] = field(default_factory=dict)
+    """By `name:version`."""
 
     changes: list[Call] = field(default_factory=list)
     """Calls that changed something, in the order made."""
@@ -120,6 +117,9 @@ class RecordingCloud:
             "publish_layer_version": self._publish,
             "create_function": self._create,
             "delete_function": self._delete,
+            "put_function_concurrency": self._reserve,
+            "delete_function_concurrency": self._reserve,
+            "put_provisioned_concurrency_config": self._provision,
             "delete_layer_version": self._unpublish,
         }
         with self._lock:
@@ -128,11 +128,16 @@ class RecordingCloud:
                 self.changes.append(call)
             return made
 
+    def provisioned(self, function: str) -> Provisioned | None:
+        """Return what is initialised in advance."""
+        with self._lock:
+            return self.environments.get(function)
+
     def wait_active(self, name: str) -> DeployedFunction:
         """Look until the function is active; time passes by looking."""
         with self._lock:
             self.reads.append(("wait_active", name))
-            if name not in self.functions:
+            if name not in self._all():
                 raise CloudError(f"get_function {name}", "ResourceNotFoundException", "not found")
             for _look in range(self.pending_looks + 1):
                 function = self._look(name)
@@ -144,7 +149,7 @@ class RecordingCloud:
 
     def _known(self, name: str) -> bool:
         self.reads.append(("describe_function", name))
-        return name in self.functions
+        return name in self._all()
 
     def _known_layer(self, name: str) -> bool:
         self.reads.append(("describe_layer", name))
@@ -153,9 +158,25 @@ class RecordingCloud:
     def _look(self, name: str) -> DeployedFunction:
         looks = self._looks.get(name, 0)
         self._looks[name] = looks + 1
-        if self.functions[name].state == "Pending" and looks >= self.pending_looks:
-            self.functions[name] = replace(self.functions[name], state=self.fate)
-        return self.functions[name]
+        where = self.functions if name in self.functions else self.versions_of_functions
+        if where[name].state == "Pending" and looks >= self.pending_looks:
+            where[name] = replace(where[name], state=self.fate)
+        return where[name]
+
+    def _all(self) -> dict[str, DeployedFunction]:
+        return {**self.functions, **self.versions_of_functions}
+
+    def _reserve(self, call: Call) -> Made:
+        reserved = call.params.get("ReservedConcurrentExecutions")
+        self.functions[call.subject] = replace(self.functions[call.subject], reserved=reserved)
+        return Made("", new=True)
+
+    def _provision(self, call: Call) -> Made:
+        which = f"{call.subject}:{call.params['Qualifier']}"
+        if which not in self.versions_of_functions:
+            raise CloudError(f"{call.method} {which}", "ResourceNotFoundException", "not found")
+        self.environments[which] = Provisioned(call.params["ProvisionedConcurrentExecutions"], "READY")
+        return Made("", new=True)
 
     def _publish(self, call: Call) -> Made:
         self._versions += 1
@@ -187,7 +208,7 @@ class RecordingCloud:
             raise CloudError(f"{call.method} {call.subject}", "InvalidParameterValueException", str(unknown))
         arn = f"arn:aws:lambda:us-east-1:123456789012:function:{call.subject}"
         reported = _report(call.params, self._taken(call.params["Code"]))
-        self.functions[call.subject] = DeployedFunction(
+        made = DeployedFunction(
             arn=arn,
             state="Pending",
             reason="",
@@ -195,12 +216,16 @@ class RecordingCloud:
             layers=tuple(call.params["Layers"]),
             tags=call.params["Tags"],
         )
+        self.functions[call.subject] = made
+        if call.params.get("Publish"):
+            self.versions_of_functions[f"{call.subject}:{VERSION}"] = replace(made, arn=f"{arn}:{VERSION}")
         return Made(arn, new=True, code_sha256=reported.code_sha256)
 
     def _delete(self, call: Call) -> Made:
         if call.subject not in self.functions:
             raise CloudError(f"{call.method} {call.subject}", "ResourceNotFoundException", "not found")
         del self.functions[call.subject]
+        self.versions_of_functions.pop(f"{call.subject}:{VERSION}", None)
         self._looks.pop(call.subject, None)
         return Made("", new=True)
 
@@ -218,167 +243,7 @@ def _report(params: Mapping[str, Any], taken: str) -> Configuration:
         ephemeral_mb=params["EphemeralStorage"]["Size"],
         environment=tuple(sorted(params["Environment"]["Variables"].items())),
         layers=tuple(arn.split(":")[-2] for arn in params["Layers"]),
+        subnets=tuple(sorted(params.get("VpcConfig", {}).get("SubnetIds", ()))),
+        security_groups=tuple(sorted(params.get("VpcConfig", {}).get("SecurityGroupIds", ()))),
+        snap_start="SnapStart" in params,
     )
-
-
-class CloudTests(ABC):
-    """What every cloud promises. Subclass it, give `cloud` (empty, one a test), and inherit the tests."""
-
-    role = ROLE
-    """ARN of a role that the cloud's functions may run under."""
-
-    @pytest.fixture
-    @abstractmethod
-    def cloud(self) -> Cloud:
-        """Return a cloud that holds nothing under the names used here."""
-
-    @pytest.fixture
-    def layer(self, tmp_path: Path) -> LayerSpec:
-        """Return a layer of one module."""
-        return LayerSpec(
-            name="gl-test-words-1-0-py311-x86-0123456789ab",
-            digest="0123456789ab" + "0" * 52,
-            zip_path=write_zip(tmp_path / "layer.zip", {"python/words.py": "HELLO = 'hello'\n"}),
-            zip_bytes=200,
-            python=TARGET.python,
-            architecture="x86_64",
-        )
-
-    @pytest.fixture
-    def function(self, tmp_path: Path, layer: LayerSpec) -> FunctionSpec:
-        """Return a function on that layer."""
-        source = "def handler(event, context):\n    return event\n"
-        return FunctionSpec(
-            name="gl-test-echo-0123456789abcdef0123",
-            deployment="test",
-            operation="e" * 64,
-            zip_path=write_zip(tmp_path / "echo.zip", {"echo.py": source}),
-            zip_bytes=200,
-            handler="echo.handler",
-            python=TARGET.python,
-            architecture="x86_64",
-            layers=(layer.name,),
-            settings=Settings(memory_mb=256, timeout_s=5, ephemeral_mb=512, role=self.role),
-            description="answers what it is given",
-        )
-
-    def test_what_was_never_made_is_not_described(self, cloud: Cloud) -> None:
-        """Absence is an answer, not an error."""
-        there = cloud.describe(functions=["gl-test-nothing"], layers=["gl-nothing"])
-        assert there == Deployed(functions={}, layers={})
-
-    def test_a_published_layer_is_described_by_its_version_and_digest(
-        self, cloud: Cloud, layer: LayerSpec
-    ) -> None:
-        """The ARN that publishing gave is the one that describing gives."""
-        made = self._publish(cloud, layer)
-        assert made.new
-        assert cloud.describe(layers=[layer.name]).layers == {
-            layer.name: DeployedLayer(made.arn, layer.digest, code_sha256(layer.zip_path))
-        }
-        assert made.code_sha256 == code_sha256(layer.zip_path)
-
-    def test_the_newest_version_of_a_layer_is_described(self, cloud: Cloud, layer: LayerSpec) -> None:
-        """Lambda numbers versions even where their bytes are equal."""
-        first, second = self._publish(cloud, layer), self._publish(cloud, layer)
-        assert first.arn != second.arn
-        assert cloud.describe(layers=[layer.name]).layers[layer.name].arn == second.arn
-
-    def test_a_created_function_becomes_active_and_reports_what_was_asked(
-        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
-    ) -> None:
-        """All of a function's configuration takes one call."""
-        made = self._apply(cloud, layer, function)[function.name]
-        active = cloud.wait_active(function.name)
-        assert (made.new, made.arn, active.state) == (True, active.arn, "Active")
-        assert active.configuration == configuration(function, code_sha256(function.zip_path))
-        assert (made.code_sha256, active.layers, dict(active.tags)) == (
-            active.configuration.code_sha256,
-            (cloud.describe(layers=[layer.name]).layers[layer.name].arn,),
-            {"graphlambda": "test", "graphlambda-operation": function.operation},
-        )
-        assert cloud.describe(functions=[function.name]).functions == {function.name: active}
-
-    def test_what_exists_is_not_planned_again(
-        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
-    ) -> None:
-        """The cloud's own report satisfies the planner."""
-        self._apply(cloud, layer, function)
-        deployed = cloud.describe(functions=[function.name], layers=[layer.name])
-        assert plan([layer], [function], deployed) == ()
-
-    def test_creating_what_exists_is_no_error_and_not_new(
-        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
-    ) -> None:
-        """Two deployers of one program may meet."""
-        deployed = Deployed(functions={}, layers={})
-        calls = plan([layer], [function], deployed)
-        made = [left.new for _deployer in range(2) for _, left in apply(calls, cloud.call)]
-        assert made == [True, True, True, False]
-
-    def test_a_deleted_function_is_gone(self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec) -> None:
-        """Its name is free again."""
-        self._apply(cloud, layer, function)
-        cloud.wait_active(function.name)
-        cloud.call(Call("delete_function", {"FunctionName": function.name}))
-        assert cloud.describe(functions=[function.name]).functions == {}
-        assert self._apply(cloud, layer, function)[function.name].new
-
-    def test_what_begins_so_is_listed_and_nothing_else(
-        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
-    ) -> None:
-        """Names carry the id of the deployment."""
-        self._apply(cloud, layer, function)
-        newest = self._publish(cloud, layer).arn
-        assert cloud.names("gl-test-") == ([function.name], [layer.name])
-        assert cloud.names("gl-tes-") == ([], [])
-        assert (cloud.versions(layer.name)[0], len(cloud.versions(layer.name))) == (newest, 2)
-        assert cloud.versions("gl-test-nothing") == []
-        assert cloud.layer_version(newest) == cloud.describe(layers=[layer.name]).layers[layer.name]
-
-    def test_a_deleted_layer_version_is_gone_and_the_function_on_it_stays(
-        self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
-    ) -> None:
-        """A sweep deletes functions first, and others' may still stand on a layer."""
-        self._apply(cloud, layer, function)
-        (arn,) = cloud.versions(layer.name)
-        number = int(arn.rpartition(":")[2])
-        cloud.call(Call("delete_layer_version", {"LayerName": layer.name, "VersionNumber": number}))
-        assert (cloud.versions(layer.name), cloud.describe(layers=[layer.name]).layers) == ([], {})
-        with pytest.raises(CloudError, match="ResourceNotFoundException"):
-            cloud.layer_version(arn)
-        assert cloud.wait_active(function.name).layers == (arn,)
-
-    def test_a_refusal_names_the_call_and_the_function(self, cloud: Cloud, function: FunctionSpec) -> None:
-        """Here: a function on a layer that was never published."""
-        arn = "arn:aws:lambda:us-east-1:123456789012:layer:gl-nowhere:1"
-        there = Deployed(functions={}, layers={function.layers[0]: DeployedLayer(arn, "", "")})
-        (call,) = plan([], [function], there)
-        with pytest.raises(CloudError) as refusal:
-            cloud.call(call)
-        assert refusal.value.call == f"create_function {function.name}"
-        assert refusal.value.code
-        assert refusal.value.message
-
-    def test_deleting_or_awaiting_what_was_never_made_is_refused(self, cloud: Cloud) -> None:
-        """A wait for nothing would never end."""
-        with pytest.raises(CloudError, match="ResourceNotFoundException"):
-            cloud.call(Call("delete_function", {"FunctionName": "gl-test-nothing"}))
-        with pytest.raises(CloudError, match="ResourceNotFoundException"):
-            cloud.wait_active("gl-test-nothing")
-
-    @staticmethod
-    def _publish(cloud: Cloud, layer: LayerSpec) -> Made:
-        params = {
-            "LayerName": layer.name,
-            "Description": layer.digest,
-            "Content": {"ZipFile": layer.zip_path},
-            "CompatibleRuntimes": [f"python{layer.python}"],
-            "CompatibleArchitectures": [layer.architecture],
-        }
-        return cloud.call(Call("publish_layer_version", params))
-
-    @staticmethod
-    def _apply(cloud: Cloud, layer: LayerSpec, function: FunctionSpec) -> Mapping[str, Made]:
-        deployed = cloud.describe(functions=[function.name], layers=[layer.name])
-        return {call.subject: made for call, made in apply(plan([layer], [function], deployed), cloud.call)}

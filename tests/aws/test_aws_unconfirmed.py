@@ -26,7 +26,7 @@ from graphlambda.api.session import session_of
 from graphlambda.deployer.aws import AwsCloud, aws_cloud
 from graphlambda.errors import TimedOutError
 from graphlambda.testing.artifacts import TARGET
-from graphlambda.testing.clouds import CloudTests
+from graphlambda.testing.cloud_contract import CloudTests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

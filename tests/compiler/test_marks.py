@@ -77,3 +77,61 @@ def test_other_annotations_change_nothing() -> None:
         compile_collections(task).tables[0].operation.id
         == compile_collections(grown(5)).tables[0].operation.id
     )
+
+
+def given(*collections: Any) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return of each operation its name, how many tasks it has and what its function is given."""
+    program = compile_collections(*collections)
+    return [
+        (table.operation.name, len(table.tasks), dict(program.given.get(table.operation.id, {})))
+        for table in program.tables
+    ]
+
+
+def test_settings_come_to_the_operation_of_the_tasks_that_were_annotated() -> None:
+    with dask.annotate(graphlambda={"memory_mb": 4096, "timeout_s": 60, "idempotent": True}):
+        first = grown(1)
+    program = compile_collections(halved(first))
+    names = {table.operation.id: table.operation.name for table in program.tables}
+    assert {names[number]: words for number, words in program.given.items()} == {
+        "grown": {"memory_mb": 4096, "timeout_s": 60}
+    }
+    assert list(program.idempotent.values()) == [True]
+
+
+def test_tasks_of_one_operation_with_different_settings_become_operations_of_one_text() -> None:
+    plain = grown(1)
+    with dask.annotate(graphlambda={"memory_mb": 4096}):
+        large = grown(2)
+    with dask.annotate(graphlambda={"memory_mb": 8192}):
+        larger = [grown(number) for number in (3, 4)]
+    assert given(plain, large, *larger) == [
+        ("grown", 1, {}),
+        ("grown", 1, {"memory_mb": 4096}),
+        ("grown", 2, {"memory_mb": 8192}),
+    ]
+    program = compile_collections(plain, large, *larger)
+    operations = [table.operation for table in program.tables]
+    assert len({operation.id for operation in operations}) == 3
+    assert len({(operation.source, operation.code, operation.form) for operation in operations}) == 1
+    assert operations[0].id == compile_collections(plain).tables[0].operation.id
+    assert [program.bindings(task) for task in range(4)] == [
+        compile_collections(each).bindings(0) for each in (plain, large, *larger)
+    ]
+
+
+def test_annotated_alike_an_operation_stays_one_and_keeps_its_id() -> None:
+    with dask.annotate(graphlambda={"memory_mb": 4096}):
+        tasks = [grown(number) for number in range(3)]
+    assert given(*tasks) == [("grown", 3, {"memory_mb": 4096})]
+    program = compile_collections(*tasks)
+    assert program.tables[0].operation.id == compile_collections(grown(5)).tables[0].operation.id
+
+
+def test_an_unknown_setting_is_refused_with_the_near_one() -> None:
+    with dask.annotate(graphlambda={"memory": 4096}):
+        task = grown(1)
+    with pytest.raises(
+        RefusedError, match="there is no setting 'memory' of an operation; did you mean memory_mb"
+    ):
+        compile_collections(task)

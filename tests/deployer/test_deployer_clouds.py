@@ -11,7 +11,8 @@ from moto.server import ThreadedMotoServer
 
 from graphlambda.deployer.aws import AwsCloud, endpoint_cloud
 from graphlambda.local import LocalLambda, LocalSettings, start
-from graphlambda.testing.clouds import CloudTests, RecordingCloud
+from graphlambda.testing.cloud_contract import CapacityTests, ProvisioningTests
+from graphlambda.testing.clouds import RecordingCloud
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ REGION = "us-east-1"
 NOBODY = "testing"
 
 
-class TestRecordingCloud(CloudTests):
+class TestRecordingCloud(ProvisioningTests):
     @pytest.fixture
     def cloud(self) -> RecordingCloud:
         return RecordingCloud(pending_looks=2)
@@ -38,7 +39,7 @@ def moto_endpoint() -> Iterator[str]:
     server.stop()
 
 
-class TestAwsCloudOnMoto(CloudTests):
+class TestAwsCloudOnMoto(CapacityTests):
     """An implementation of Lambda that does not know us."""
 
     @pytest.fixture
@@ -55,7 +56,7 @@ class TestAwsCloudOnMoto(CloudTests):
         return endpoint_cloud(moto_endpoint, REGION, access_key=NOBODY, secret_key=NOBODY)
 
 
-class TestAwsCloudOnTheLocalLambda(CloudTests):
+class TestAwsCloudOnTheLocalLambda(ProvisioningTests):
     """Lambda at another address: the functions here would run."""
 
     @pytest.fixture

@@ -22,7 +22,7 @@ from graphlambda.deployer.functions import (
     Shelved,
 )
 from graphlambda.deployer.plan import INLINE_BYTES, STUCK_S, disagreements
-from graphlambda.deployer.specs import configuration
+from graphlambda.deployer.specs import POOLS, configuration
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE, RecordingCloud, manifests_in
 from graphlambda.testing.requests import breaches
@@ -85,19 +85,32 @@ def test_an_empty_account_gets_the_layer_and_then_the_function_in_one_call_each(
                 "MemorySize": 2048,
                 "Timeout": 300,
                 "EphemeralStorage": {"Size": 512},
-                "Environment": {
-                    "Variables": {
-                        "MKL_NUM_THREADS": "1",
-                        "OMP_NUM_THREADS": "1",
-                        "OPENBLAS_NUM_THREADS": "1",
-                        "PYTHONHASHSEED": "6640",
-                    }
-                },
+                "Environment": {"Variables": {**dict.fromkeys(POOLS, "1"), "PYTHONHASHSEED": "6640"}},
                 "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/graphlambda/local"},
                 "Tags": {"graphlambda": "local", "graphlambda-operation": function.operation},
             },
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        (
+            {"subnets": ("subnet-1",), "security_groups": ("sg-1",)},
+            {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
+        ),
+        ({"snap_start": True}, {"Publish": True, "SnapStart": {"ApplyOn": "PublishedVersions"}}),
+        ({"provisioned": 3}, {"Publish": True}),
+        ({"reserved": 3}, {}),
+    ],
+)
+def test_what_decides_how_a_function_behaves_is_said_when_it_is_made(
+    function: FunctionSpec, given: dict[str, Any], params: dict[str, Any]
+) -> None:
+    (plain,) = plan([], [replace(function, layers=())], NOTHING)
+    (call,) = plan([], [replace(function, layers=(), settings=replace(SETTINGS, **given))], NOTHING)
+    assert call.params == {**plain.params, **params}
 
 
 @pytest.mark.parametrize("state", ["Active", "Inactive", "Pending"])
@@ -232,7 +245,8 @@ def test_every_call_fits_lambdas_own_model_patterns_and_enums_included(
     layer: LayerSpec, function: FunctionSpec
 ) -> None:
     model = botocore.session.Session().get_service_model("lambda")
-    longest = replace(function, name="g" * 64)
+    placed = replace(SETTINGS, subnets=("subnet-01ab",), security_groups=("sg-01ab",), snap_start=True)
+    longest = replace(function, name="g" * 64, settings=placed)
     arn = f"arn:aws:lambda:us-east-1:123456789012:layer:{layer.name}:1"
     there = Deployed(functions={function.name: deployed(function, "Failed")}, layers={})
     operations = {

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from graphlambda.deployer import Settings, function_specs, layer_specs
 from graphlambda.deployer.functions import Configuration, FunctionSpec, LayerSpec
 from graphlambda.deployer.specs import configuration, environment, function_name, identity
+from graphlambda.errors import DeployError
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
 from graphlambda.testing.clouds import ROLE
 
@@ -97,8 +98,12 @@ def test_a_layer_that_many_artifacts_share_is_wanted_once(tmp_path: Path) -> Non
         replace(SETTINGS, timeout_s=301),
         replace(SETTINGS, ephemeral_mb=513),
         replace(SETTINGS, role=f"{ROLE}-2"),
+        replace(SETTINGS, subnets=("subnet-1",), security_groups=("sg-1",)),
+        replace(SETTINGS, variables=(("A_MODE", "b"),)),
+        replace(SETTINGS, secrets=(("KEY", "arn:aws:ssm:eu-west-1:123456789012:parameter/key"),)),
+        replace(SETTINGS, snap_start=True),
     ],
-    ids=["memory", "timeout", "ephemeral", "role"],
+    ids=["memory", "timeout", "ephemeral", "role", "vpc", "variables", "secrets", "snap-start"],
 )
 def test_each_setting_is_a_part_of_the_identity(tmp_path: Path, settings: Settings) -> None:
     artifact = make_artifact(tmp_path, "a")
@@ -138,15 +143,52 @@ def test_the_name_is_the_same_in_every_interpreter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory_mb", "threads"), [(128, "1"), (1769, "1"), (3537, "1"), (3538, "2"), (10_240, "5")]
+    ("memory_mb", "threads"),
+    [(128, "1"), (1769, "1"), (2653, "1"), (2654, "2"), (3538, "2"), (8845, "5"), (10_240, "6")],
 )
 def test_thread_pools_follow_the_vcpus_that_memory_buys(memory_mb: int, threads: str) -> None:
     assert environment(replace(SETTINGS, memory_mb=memory_mb)) == (
+        ("BLIS_NUM_THREADS", threads),
         ("MKL_NUM_THREADS", threads),
+        ("NUMBA_NUM_THREADS", threads),
+        ("NUMEXPR_NUM_THREADS", threads),
         ("OMP_NUM_THREADS", threads),
         ("OPENBLAS_NUM_THREADS", threads),
+        ("POLARS_MAX_THREADS", threads),
         ("PYTHONHASHSEED", "6640"),
+        ("RAYON_NUM_THREADS", threads),
     )
+
+
+def test_a_function_has_the_variables_that_it_was_given_and_of_secrets_their_arns_alone() -> None:
+    arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/key"
+    given = replace(SETTINGS, variables=(("OMP_NUM_THREADS", "7"), ("A_MODE", "b")), secrets=(("KEY", arn),))
+    assert set(environment(given)) - set(environment(SETTINGS)) == {
+        ("A_MODE", "b"),
+        ("GRAPHLAMBDA_SECRETS", f'{{"KEY": "{arn}"}}'),
+        ("OMP_NUM_THREADS", "7"),
+    }
+
+
+def test_of_an_operation_with_settings_of_its_own_the_function_has_those(tmp_path: Path) -> None:
+    artifacts = [make_artifact(tmp_path, "a"), make_artifact(tmp_path, "b")]
+    own = replace(SETTINGS, memory_mb=4096, snap_start=True)
+    first, second = function_specs(artifacts, SETTINGS, "local", {artifacts[1].operation: own})
+    assert (first.settings, first.invoked) == (SETTINGS, first.name)
+    assert (second.settings, second.invoked) == (own, f"{second.name}:1")
+
+
+def test_how_many_may_run_or_wait_is_no_part_of_what_a_function_is(tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path, "a")
+    assert identity(artifact, replace(SETTINGS, reserved=7)) == identity(artifact, SETTINGS)
+    waiting = {identity(artifact, replace(SETTINGS, provisioned=count)) for count in (1, 2)}
+    assert len(waiting - {identity(artifact, SETTINGS)}) == 1
+
+
+def test_a_function_that_unpacks_starts_from_no_snapshot(tmp_path: Path) -> None:
+    artifact = replace(make_artifact(tmp_path, "fit"), level="archive", tmp_mb=700)
+    with pytest.raises(DeployError, match="needs 1212 MiB of /tmp, of which 700 for distributions"):
+        function_specs([artifact], replace(SETTINGS, snap_start=True), "local")
 
 
 def test_the_configuration_says_all_that_lambda_must_report(tmp_path: Path) -> None:

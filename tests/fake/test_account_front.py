@@ -25,7 +25,8 @@ from graphlambda.testing.account.conditions import Conditions, Mishap, Spread
 from graphlambda.testing.account.quotas import Limits, Reason
 from graphlambda.testing.account.rehearsal import Rehearsal, rehearsal
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
-from graphlambda.testing.clouds import CloudTests, manifests_in
+from graphlambda.testing.cloud_contract import CapacityTests
+from graphlambda.testing.clouds import manifests_in
 from tests.fake.conftest import ROLE
 from tests.whole.conftest import wait_for
 
@@ -83,7 +84,7 @@ def create(client: Any, name: str, **members: Any) -> Any:
     return made
 
 
-class TestAwsCloudBeforeTheLocalLambda(CloudTests):
+class TestAwsCloudBeforeTheLocalLambda(CapacityTests):
     """The contract holds over real connections."""
 
     role = ROLE

@@ -22,7 +22,8 @@ from graphlambda.testing.account.quotas import Limits, Reason
 from graphlambda.testing.account.turns import Turns
 from graphlambda.testing.account.virtual import AccountInvoker
 from graphlambda.testing.artifacts import TARGET, make_artifact, make_layer
-from graphlambda.testing.clouds import CloudTests, manifests_in
+from graphlambda.testing.cloud_contract import CapacityTests
+from graphlambda.testing.clouds import manifests_in
 from graphlambda.testing.invokers import refusal, reply
 from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.fake.conftest import ROLE, account_of
@@ -64,7 +65,7 @@ def deployed(artifacts: list[Artifact], cloud: AwsCloud, turns: Turns) -> Deploy
     )
 
 
-class TestAwsCloudInVirtualTime(CloudTests):
+class TestAwsCloudInVirtualTime(CapacityTests):
     """The contract holds in an account where a role is late and functions are Pending."""
 
     role = ROLE

@@ -11,7 +11,7 @@ import dask.array as da
 import pytest
 
 import graphlambda
-from graphlambda.api.building import settings_of
+from graphlambda.api.given import settings_of
 from graphlambda.api.session import session_of
 from graphlambda.compiler import called_operations
 from graphlambda.config import load

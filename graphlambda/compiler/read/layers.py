@@ -20,13 +20,14 @@ from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from graphlambda.compiler.draft import Draft
-from graphlambda.compiler.marks import idempotent_in, name_of
+from graphlambda.compiler.marks import mark_in, name_of
 from graphlambda.compiler.read.blockwise import group_of, is_by_rule, shape_of
 from graphlambda.compiler.read.legacy import Known, LegacyWalker
 from graphlambda.compiler.read.partitions import is_by_partition, walked
 from graphlambda.compiler.read.persisted import kept_value
 
 if TYPE_CHECKING:
+    from graphlambda.compiler.marks import Mark
     from graphlambda.compiler.read.nodes import TaskWalker
 
 Stage: TypeAlias = Callable[[str], AbstractContextManager[None]]
@@ -60,7 +61,7 @@ class Layers:
 
     def __init__(self, stage: Stage) -> None:
         self.finalizers: dict[Hashable, Final] = {}
-        self.marks: dict[Hashable, bool] = {}
+        self.marks: dict[Hashable, Mark] = {}
         self._stage = stage
         self._by_rule: dict[str, Any] = {}
         self._explicit: list[Mapping[Hashable, Any]] = []
@@ -137,8 +138,8 @@ class Layers:
 
     def _mark(self, layer: Any) -> None:
         """Note what the user said of a layer's tasks, by what their keys have in common."""
-        mark = idempotent_in(layer.annotations)
-        if mark is not None:
+        mark = mark_in(layer.annotations)
+        if mark:
             names = [layer.output] if is_by_rule(layer) else map(name_of, layer)
             self.marks.update(dict.fromkeys(names, mark))
 

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from graphlambda.local import names as local
 from graphlambda.local.answers import Answer, ServiceError, document, invalid, not_found, throttled
-from graphlambda.local.control import Call, parse, route
 from graphlambda.local.http import Head, Request
 from graphlambda.local.names import function_name
+from graphlambda.local.routes import Call, parse, route
 from graphlambda.testing.account.conditions import Mishap
 from graphlambda.testing.account.quotas import Begun, ControlQuotas, InvokeQuotas, Limits, Throttle
 
