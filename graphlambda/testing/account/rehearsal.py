@@ -52,7 +52,7 @@ def rehearsal(
     seed: int = 0,
     local: LocalSettings | None = None,
 ) -> Iterator[Rehearsal]:
-    """Run an account while the context lasts; its files lie in a folder.
+    """Run an account while the context lasts; its files lie in a folder that is empty, or is made.
 
     Functions have the account's identity, as if it were their role's: what a role may do is not enforced here.
     """
