@@ -4,8 +4,9 @@ Pure. In: the calls that would make the functions in an empty account, where zip
 know how a function is put together: what a call asks for is what the document asks for, so that whoever applies it by
 other means leaves a deploy nothing to do.
 
-Sources: AWS, "CloudFormation template reference", AWS::Lambda::Function, LayerVersion, and AWS::IAM::ManagedPolicy; Terraform, "JSON
-Configuration Syntax", and its AWS provider, aws_lambda_function, aws_lambda_layer_version, aws_s3_object, aws_iam_policy.
+Sources: AWS, "CloudFormation template reference", AWS::Lambda::Function, Version, LayerVersion, AWS::IAM::ManagedPolicy; Terraform, "JSON
+Configuration Syntax", and its AWS provider, aws_lambda_function, aws_lambda_layer_version, aws_s3_object, aws_iam_policy,
+aws_lambda_provisioned_concurrency_config.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ class Wanted:
     prefix: str
     """Of the zips' keys; ends in a slash."""
 
+    reserved: Mapping[str, int]
+    """By function, the concurrency that is its own, where it has some."""
+
+    provisioned: Mapping[str, int]
+    """By function, the environments of its one version that wait, where some do."""
+
     policy_name: str
     policy: Policy
     """Of whoever runs the program."""
@@ -96,7 +103,11 @@ def exported(wanted: Wanted, kind: str) -> Document:
 
 
 def _cloudformation(wanted: Wanted) -> Document:
-    resources = {_logical(call.subject): _resource(wanted, call) for call in wanted.calls}
+    resources: dict[str, Document] = {}
+    for call in wanted.calls:
+        resources[_logical(call.subject)] = _resource(wanted, call)
+        if "Publish" in call.params:
+            resources[f"{_logical(call.subject)}Version"] = _version(wanted, call)
     managed = {
         "ManagedPolicyName": wanted.policy_name,
         "Description": "For whoever only runs this program",
@@ -120,14 +131,26 @@ def _resource(wanted: Wanted, call: Call) -> Document:
     where, _ = wanted.zip_of(call)
     is_function = call.method == "create_function"
     properties = {
-        **call.params,
+        **{name: value for name, value in call.params.items() if name != "Publish"},
         _CODE[call.method]: {"S3Bucket": wanted.bucket, "S3Key": wanted.prefix + where.name},
     }
     if is_function:
         properties["Layers"] = [{"Ref": _logical(_layer_of(each))} for each in call.params["Layers"]]
         properties["Tags"] = [{"Key": key, "Value": value} for key, value in call.params["Tags"].items()]
+    if call.subject in wanted.reserved:
+        properties["ReservedConcurrentExecutions"] = wanted.reserved[call.subject]
     kind = "Function" if is_function else "LayerVersion"
     return {"Type": f"AWS::Lambda::{kind}", "Properties": properties}
+
+
+def _version(wanted: Wanted, call: Call) -> Document:
+    """Return the one version of a function: CloudFormation takes it apart from the function."""
+    count = wanted.provisioned.get(call.subject)
+    waiting = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": count}} if count else {}
+    return {
+        "Type": "AWS::Lambda::Version",
+        "Properties": {"FunctionName": {"Ref": _logical(call.subject)}, **waiting},
+    }
 
 
 def _terraform(wanted: Wanted) -> Document:
@@ -146,6 +169,9 @@ def _terraform(wanted: Wanted) -> Document:
                 "key": wanted.prefix + where.name,
                 "source": _beside(where),
             }
+    by_kind["aws_lambda_provisioned_concurrency_config"] = {
+        _local(function): _waiting(function, count) for function, count in wanted.provisioned.items()
+    }
     policy = {"name": wanted.policy_name, "policy": _literal(json.dumps(wanted.policy))}
     by_kind["aws_iam_policy"] = {"runner": policy}
     return {
@@ -169,7 +195,18 @@ def _block(wanted: Wanted, call: Call) -> Document:
     if call.method == "create_function":
         layers = [_local(_layer_of(each)) for each in call.params["Layers"]]
         arguments["layers"] = [f"${{aws_lambda_layer_version.{layer}.arn}}" for layer in layers]
+    if call.subject in wanted.reserved:
+        arguments["reserved_concurrent_executions"] = wanted.reserved[call.subject]
     return arguments
+
+
+def _waiting(function: str, count: int) -> Document:
+    made = f"aws_lambda_function.{_local(function)}"
+    return {
+        "function_name": f"${{{made}.function_name}}",
+        "qualifier": f"${{{made}.version}}",
+        "provisioned_concurrent_executions": count,
+    }
 
 
 def _arguments(params: Mapping[str, Any]) -> Document:

@@ -66,7 +66,8 @@ def _wanted(planned: Plan, stack: Stack) -> export.Wanted:
     calls = plan(planned.layers, planned.functions, nothing)
     needed = {layer.name: layer for layer in planned.layers}
     paths = [*(layer.zip_path for layer in needed.values()), *(spec.zip_path for spec in planned.functions)]
-    functions = sorted({spec.name for spec in planned.functions})
+    specs = {spec.name: spec for spec in planned.functions}
+    functions = sorted({*specs, *(spec.invoked for spec in specs.values())})
     choices = Choices(
         cache=stack.cache.kind if stack.cache else NONE,
         kms_key_arn=stack.kms_key_arn,
@@ -81,6 +82,12 @@ def _wanted(planned: Plan, stack: Stack) -> export.Wanted:
         zips={path: _known(path) for path in dict.fromkeys(paths)},
         bucket=stack.bucket,
         prefix=f"{stack.prefix}/{ARTIFACTS}/",
+        reserved={
+            name: spec.settings.reserved for name, spec in specs.items() if spec.settings.reserved is not None
+        },
+        provisioned={
+            name: spec.settings.provisioned for name, spec in specs.items() if spec.settings.provisioned
+        },
         policy_name=f"{stack.names.runner_policy}-{digest}",
         policy=policies.runner(stack.names, choices, functions),
     )

@@ -20,7 +20,7 @@ from graphlambda.errors import ConfigError
 from graphlambda.testing.artifacts import make_artifact, make_layer
 from graphlambda.testing.clouds import RecordingCloud, manifests_in
 from tests.account.applying import by_cloudformation, by_terraform
-from tests.account.cases import FULL, NAMES, PLAIN, REGION
+from tests.account.cases import FULL, NAMES, PLAIN, REGION, VPC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 Applied: TypeAlias = "Callable[[dict[str, Any], Path, Cloud], None]"
 
 SETTINGS = Settings(memory_mb=2048, timeout_s=300, ephemeral_mb=512, role=NAMES.role_arn)
+RICH = replace(
+    SETTINGS,
+    subnets=VPC.subnets,
+    security_groups=("sg-0123456789abcdef0",),
+    variables=(("GREETING", "hello"),),
+    reserved=7,
+    provisioned=3,
+)
+SNAPPED = replace(SETTINGS, snap_start=True)
 PREFIX = f"{NAMES.prefix}/artifacts/"
 
 
@@ -45,9 +54,9 @@ def artifacts(tmp_path: Path) -> list[Artifact]:
     ]
 
 
-def wanted_of(artifacts: list[Artifact]) -> Wanted:
+def wanted_of(artifacts: list[Artifact], settings: Settings = SETTINGS) -> Wanted:
     layers = layer_specs(artifacts, NAMES.deployment)
-    functions = function_specs(artifacts, SETTINGS, NAMES.deployment)
+    functions = function_specs(artifacts, settings, NAMES.deployment)
     paths = [*(layer.zip_path for layer in layers), *(spec.zip_path for spec in functions)]
     return Wanted(
         deployment=NAMES.deployment,
@@ -56,6 +65,8 @@ def wanted_of(artifacts: list[Artifact]) -> Wanted:
         zips={path: zip_of(path) for path in paths},
         bucket=NAMES.bucket,
         prefix=PREFIX,
+        reserved={spec.name: 7 for spec in functions if settings.reserved},
+        provisioned={spec.name: 3 for spec in functions if settings.provisioned},
         policy_name="graphlambda-runner",
         policy=runner(NAMES, PLAIN, [spec.name for spec in functions]),
     )
@@ -66,13 +77,16 @@ def zip_of(path: Path) -> Zip:
     return Zip(f"{digest.hexdigest()}.zip", base64.b64encode(digest.digest()).decode())
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, RICH, SNAPPED], ids=["plain", "rich", "snapped"])
 @pytest.mark.parametrize(
-    ("kind", "applied"), [(CLOUDFORMATION, by_cloudformation), (TERRAFORM, by_terraform)], ids=str
+    ("kind", "applied"),
+    [(CLOUDFORMATION, by_cloudformation), (TERRAFORM, by_terraform)],
+    ids=[CLOUDFORMATION, TERRAFORM],
 )
 def test_after_it_was_applied_by_other_means_a_deploy_makes_no_mutating_call(
-    kind: str, applied: Applied, artifacts: list[Artifact], tmp_path: Path
+    kind: str, applied: Applied, settings: Settings, artifacts: list[Artifact], tmp_path: Path
 ) -> None:
-    wanted, cloud = wanted_of(artifacts), RecordingCloud()
+    wanted, cloud = wanted_of(artifacts, settings), RecordingCloud()
     folder = tmp_path / "artifacts"
     folder.mkdir()
     for path, known in wanted.zips.items():
@@ -81,20 +95,22 @@ def test_after_it_was_applied_by_other_means_a_deploy_makes_no_mutating_call(
     cloud.changes.clear()
     made = deploy(
         artifacts,
-        SETTINGS,
+        settings,
         cloud=cloud,
         deployment_id=NAMES.deployment,
         manifests=manifests_in(tmp_path / "manifests", deployment=NAMES.deployment),
     )
     assert (cloud.changes, made.created) == ([], ())
-    assert sorted(made.functions.values()) == sorted(cloud.functions)
+    invoked = {name.partition(":")[0] for name in made.functions.values()}
+    assert invoked == set(cloud.functions)
 
 
 def test_cfn_lint_finds_nothing(artifacts: list[Artifact]) -> None:
-    found = lint(
-        json.dumps(exported(wanted_of(artifacts), CLOUDFORMATION)), config=ManualArgs(regions=[REGION])
-    )
-    assert [str(each) for each in found] == []
+    newer = [replace(each, target=replace(each.target, python="3.13")) for each in artifacts]
+    for settings in (SETTINGS, RICH, SNAPPED):  # snapshots are for Python 3.12 and later
+        template = exported(wanted_of(newer, settings), CLOUDFORMATION)
+        found = lint(json.dumps(template), config=ManualArgs(regions=[REGION]))
+        assert [str(each) for each in found] == []
 
 
 def test_one_program_is_exported_to_the_same_bytes(artifacts: list[Artifact]) -> None:
