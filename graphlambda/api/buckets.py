@@ -34,6 +34,9 @@ _VALUES, _RUNS = "values", "runs"
 
 _HOUR_S = 3600.0
 
+_IN_PATH = "a.bucket"
+"""No certificate is for a host of such a name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -95,24 +98,33 @@ def identity_for(store: S3Store, region: str) -> Identity:
 @lru_cache(maxsize=16)
 def _access(url: str, region: str, role: str) -> Access:
     import boto3  # noqa: PLC0415  (a fifth of a second, for who uses S3)
+    from botocore import UNSIGNED  # noqa: PLC0415
+    from botocore.config import Config as BotoConfig  # noqa: PLC0415
     from botocore.session import get_session  # noqa: PLC0415
 
     core = get_session()
-    client = boto3.session.Session(botocore_session=core).client("s3", region_name=region)
+    unsigned = BotoConfig(signature_version=UNSIGNED)
+    client = boto3.session.Session(botocore_session=core).client("s3", region_name=region, config=unsigned)
     parts = urlsplit(url)
     location = Location(
         bucket=parts.netloc,
         prefix=parts.path.strip("/"),
         region=region,
-        endpoint=_endpoint(client.meta.endpoint_url, region),
+        endpoint=_endpoint(client, region),
         owner="" if role == LOCAL_ROLE else role.split(":")[4],
     )
     ca = core.get_config_variable("ca_bundle")
     return Access(location, keys_of(core, url), ca, proxy_of(client))
 
 
-def _endpoint(url: str, region: str) -> str:
-    """Return an endpoint; empty where it is AWS's own for the region."""
+def _endpoint(client: Any, region: str) -> str:
+    """Return where botocore's rules say that S3 is; empty where it is AWS's own for the region.
+
+    What a client's `meta` says knows nothing of FIPS in us-east-1: the rules are asked for a bucket that stands in the path.
+    """
+    url = client.generate_presigned_url("head_bucket", Params={"Bucket": _IN_PATH}).removesuffix(
+        f"/{_IN_PATH}"
+    )
     host = urlsplit(url).netloc
     ours = {f"s3.{region}.amazonaws.com", f"s3.{region}.amazonaws.com.cn", "s3.amazonaws.com"}
     return "" if host in ours else url.rstrip("/")

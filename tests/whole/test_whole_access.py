@@ -242,6 +242,16 @@ def test_through_a_proxy_and_tls_with_a_ca_of_ones_own_both_clients_do_the_same(
     assert of_boto3["proxy-authorization"] == own["proxy-authorization"] == "Basic bWU6cEBzcw=="
 
 
+def test_who_asks_for_validated_endpoints_gets_them_for_lambda_and_for_the_bucket(
+    account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged_in(account, "AKONE")
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    assert access_of(aws_cloud("us-east-1")).url == "https://lambda-fips.us-east-1.amazonaws.com"
+    store = bucket_store("s3://bucket/fips", load({"region": "us-east-1"}))
+    assert store.location.url == "https://s3-fips.us-east-1.amazonaws.com/bucket"
+
+
 def test_a_users_ca_bundle_is_trusted_alone(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logged_in(account, "AKONE")
     known = Path(str(get_cert_path(True))).read_text()
