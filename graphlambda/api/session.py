@@ -18,12 +18,15 @@ from graphlambda.api.account import root_of, settled
 from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.endpoints import Endpoint, always_visible, endpoint_of
 from graphlambda.api.given import client_secrets, refuse_secrets_in_variables
+from graphlambda.api.logs import CloudWatchLogs
 from graphlambda.api.records import manifests_of, shelf_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.config import AWS, Config
+from graphlambda.deployer.names import log_group
 from graphlambda.errors import LocalLambdaError, RefusedError
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import HttpInvoker
+from graphlambda.scheduler.logs import NoLogs
 from graphlambda.store.keys import derive
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from graphlambda.deployer.manifests import Manifests
     from graphlambda.deployer.shelf import Shelf
     from graphlambda.local import LocalLambda
+    from graphlambda.scheduler.logs import Logs
     from graphlambda.store.base import Store
 
 
@@ -92,6 +96,16 @@ class Session:
             clock=SystemClock(),
             proxy=self.access.proxy,
             tls=self.access.tls,
+            tail=True,
+        )
+
+    def logs(self) -> Logs:
+        """Return who reads functions' logs: on AWS, where functions write any. Elsewhere each reply has its end."""
+        if self.config.endpoint != AWS or not self.config.function_logs:
+            return NoLogs()
+        group, region = log_group(self.config.deployment_id), self.access.region
+        return CloudWatchLogs(
+            lambda: self.cloud.session().create_client("logs", region_name=region), group, SystemClock()
         )
 
     @contextmanager

@@ -114,14 +114,14 @@ def ran(
             listeners=[tally, display, profiler, Output(), left, *terms.told],
             limits=_limits(session, deployment.timeouts_s()),
             settings=saved.state,
-            locate=locate,
-            dumps=dumps,
+            locate=locate, dumps=dumps,
             provisioner=provisioning,
             keep=terms.keep,
             durable=_durable(program, saved, session, terms, max(deployment.timeouts_s())),
             namespace=_namespace(session),
+            logs=session.logs(),
             tariff=tariff_of(program, functions, provisioning.settings, session.config),
-        )
+        )  # fmt: skip
         terms.begun(going)
         result = going.result()
     learn(profiler, program, session.config)

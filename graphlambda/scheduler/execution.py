@@ -113,6 +113,10 @@ class Execution:
         try:
             self._go_on()
             await self._over
+        except RunError as error:
+            await self._stop()
+            await self._mending.explain(error)
+            raise
         finally:
             await self._stop()
 

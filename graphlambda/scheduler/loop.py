@@ -35,6 +35,7 @@ from graphlambda.scheduler.janitor import empty
 from graphlambda.scheduler.keeper import End, Keeper
 from graphlambda.scheduler.limits import Limits
 from graphlambda.scheduler.listeners import Listeners
+from graphlambda.scheduler.logs import NoLogs
 from graphlambda.scheduler.memory import free_bytes
 from graphlambda.scheduler.order import ranks
 from graphlambda.scheduler.provision import NoProvisioner
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.failures import Locate
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Durable
+    from graphlambda.scheduler.logs import Logs
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.replay import Past
     from graphlambda.scheduler.spending import Tariff
@@ -77,6 +79,7 @@ BATCHES_A_SEGMENT = 1 << 20
 _SYSTEM_CLOCK = SystemClock()
 _LIMITS = Limits()
 _NO_PROVISIONER = NoProvisioner()
+_NO_LOGS = NoLogs()
 _NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -118,12 +121,12 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
     durable: Durable | None = None,
     namespace: Namespace | None = None,
     tariff: Tariff = FREE,
+    logs: Logs = _NO_LOGS,
 ) -> Run:
     """Run a program on its functions (by operation id) and return its values.
 
-    `invoker` is closed at the end. `run` is a new id of 1 to 128 letters, digits, `-` and `_`; `key` (32 bytes) signs
-    its frames, `keys_of` gives those of runs whose kept values are read. With `keep`, outputs stay in the store and are
-    returned as references; `durable` lets another client go on later; in a `namespace` runs share values; a `tariff` has a budget.
+    `invoker` is closed at the end. `run`: 1 to 128 letters, digits, `-`, `_`; `key` (32 bytes) signs its frames, `keys_of` others'.
+    `keep`: outputs stay in the store; `durable`: another client can go on; in a `namespace` runs share; `logs` tell what ended functions.
 
     Raises:
         RunError, UnshippableError: see `graphlambda.errors` for the kinds. What a task raised comes as itself.
@@ -132,7 +135,7 @@ async def execute(  # noqa: PLR0913  (the composition root's one call: everythin
     values, heard = Values(program, place, Shared(namespace)), Listeners(*listeners)
     tools = Tools(
         program=program, place=place, values=values, keeper=Keeper(values, durable), invoker=invoker, provisioner=provisioner,
-        teller=Teller(heard, clock, program, run), locate=locate, clock=clock, tariff=tariff, random=Random(run),  # noqa: S311  (jitter)
+        teller=Teller(heard, clock, program, run), locate=locate, logs=logs, clock=clock, tariff=tariff, random=Random(run),  # noqa: S311  (jitter)
     )  # fmt: skip
     with tools.teller.telling(place.ledger):
         async with _closing(invoker), _until(limits.deadline_s):

@@ -16,6 +16,7 @@ from graphlambda.scheduler.journal import charged, replaced
 from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.losses import Losses
 from graphlambda.scheduler.policy import (
+    LOGGED,
     UNREADABLE,
     UNSENT,
     Step,
@@ -70,6 +71,7 @@ class Mending:
         self._requests = requests
         self._units = units
         self._unready = unready
+        self._fatal: tuple[RunError, str, Failed] | None = None
         self._begin = begin
         self._rest = rest
         self._charged: Counter[tuple[str, int]] = Counter(past.charged)
@@ -92,7 +94,7 @@ class Mending:
         attempts = max(self._charged[kind, task] for task in tasks)
         step = step_after(kind, tasks=len(tasks), attempts=attempts, idempotent=idempotent)
         if step in {Step.FAIL, Step.UNKNOWN}:
-            raise self._error(step, failed, self._named(table, function, tasks))
+            raise self._error(step, failed, table, function, tasks)
         self._tools.teller.retried(tasks, kind.value)
         held_s = hold_s(
             kind, since_s=failed.after_s, timeout_s=self._limits.function_timeout_s, idempotent=idempotent
@@ -114,12 +116,26 @@ class Mending:
             case _ if await self._replaced(table, function, step, failed.module):
                 self.again(tasks)
             case _:
-                raise self._error(Step.FAIL, failed, self._named(table, function, tasks))
+                raise self._error(Step.FAIL, failed, table, function, tasks)
 
-    def _error(self, step: Step, failed: Failed, what: str) -> RunError:
+    def _error(self, step: Step, failed: Failed, table: int, function: str, tasks: Sequence[int]) -> RunError:
+        what = self._named(table, function, tasks)
         if step is Step.UNKNOWN:
-            return unknown(what=what, message=f"{failed.kind}: {failed.message}")
-        return error_after(failed, what=what)
+            error: RunError = unknown(what=what, message=f"{failed.kind}: {failed.message}", log=failed.log)
+        else:
+            error = error_after(failed, what=what)
+        if failed.kind in LOGGED and not failed.log:
+            self._fatal = error, function, failed
+        return error
+
+    async def explain(self, error: RunError) -> None:
+        """Note on the error that ends a run what the function's log says, where its reply brought nothing of it along."""
+        if self._fatal is None or self._fatal[0] is not error:
+            return
+        _, function, failed = self._fatal
+        since_s = self._tools.clock.time() - failed.after_s
+        if said := await self._tools.logs.of(function, failed.request_id, since_s=since_s):
+            error.add_note(said)
 
     def _hold(self, table: int, function: str, tasks: Sequence[int], failed: Failed) -> None:
         """Have a function asked again later, and by one invocation at a time; what it refuses for too long fails."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from graphlambda.errors import (
     AuthenticationError,
@@ -26,6 +26,8 @@ from graphlambda.scheduler.kinds import Failed, Kind
 
 if TYPE_CHECKING:
     from random import Random
+
+E = TypeVar("E", bound=RunError)
 
 STORE_ATTEMPTS = 8
 """How often a task is tried whose store failed it: about ten seconds, in which a server has started again."""
@@ -277,6 +279,22 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.ht
 """
 
 
+LOGGED = frozenset(
+    {
+        Kind.OUT_OF_MEMORY,
+        Kind.TIMED_OUT,
+        Kind.ENVIRONMENT_LOST,
+        Kind.RESTORE_FAILED,
+        Kind.NO_ANSWER,
+        Kind.CUT_OFF,
+        Kind.GARBLED,
+        Kind.RESPONSE_TOO_LARGE,
+        Kind.RUNTIME_FAILED,
+    }
+)
+"""Kinds of which a function's log may say more than the answer did."""
+
+
 def step_after(kind: Kind, *, tasks: int, attempts: int, idempotent: bool | None = None) -> Step:
     """Return what to do with `tasks` tasks, of which the most tried one failed so `attempts` times.
 
@@ -350,17 +368,22 @@ def error_after(failed: Failed, *, what: str) -> RunError:
     rule = RULES[failed.kind]
     remedy = failed.remedy or rule.remedy
     error = rule.error(f"{what}: {failed.kind}: {failed.message.rstrip('.')}. {remedy}".rstrip())
-    if failed.log:
-        error.add_note(f"The end of the function's log:\n{failed.log.rstrip()}")
+    return _noted(error, failed.log)
+
+
+def _noted(error: E, log: str) -> E:
+    if log:
+        error.add_note(f"The end of the function's log:\n{log.rstrip()}")
     return error
 
 
-def unknown(*, what: str, message: str) -> OutcomeUnknownError:
+def unknown(*, what: str, message: str, log: str = "") -> OutcomeUnknownError:
     """Return the error that ends a run whose tasks may have run, and may not run twice."""
-    return OutcomeUnknownError(
+    error = OutcomeUnknownError(
         f"{what}: {message}. Whether it ran is not known, and with `idempotent=False` it is not run again: look for what "
         "it leaves behind, then run what is left."
     )
+    return _noted(error, log)
 
 
 def backoff_s(tries: int, random: Random) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.gate import Entry
     from graphlambda.scheduler.invoke import Invoker
     from graphlambda.scheduler.keeper import Keeper
+    from graphlambda.scheduler.logs import Logs
     from graphlambda.scheduler.provision import Provisioner
     from graphlambda.scheduler.spending import Debit, Tariff
     from graphlambda.scheduler.telling import Teller
@@ -44,6 +45,7 @@ class Tools:
 
     locate: Locate
     teller: Teller
+    logs: Logs
     tariff: Tariff
 
 

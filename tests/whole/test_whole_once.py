@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 
 def die(ledger: str) -> None:
-    """Leave a trace, and end the environment."""
+    """Leave a trace, say a last word, and end the environment."""
     with open(ledger, "a", encoding="utf-8") as file:  # noqa: PTH123  (a path of the user's own, as text)
         file.write("x")
+    print("goodbye", flush=True)
     os._exit(3)
 
 
 def test_a_task_that_may_run_again_is_tried_three_times(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
-    with pytest.raises(EnvironmentLostError, match=r"os\._exit"):
+    with pytest.raises(EnvironmentLostError, match=r"os\._exit") as raised:
         graphlambda.compute(delayed(die)(str(ledger)), paths=[tmp_path])
     assert ledger.read_text() == "xxx"
+    note, *_ = raised.value.__notes__
+    assert note.startswith("The end of the function's log:\n")
+    assert "goodbye" in note
+    assert "REPORT" in note
 
 
 def test_a_task_that_may_not_run_twice_ran_once_and_its_outcome_is_unknown(tmp_path: Path) -> None:
