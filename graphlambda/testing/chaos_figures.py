@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphlambda.testing.chaos import Fault
+    from collections.abc import Mapping
+
     from graphlambda.testing.chaos_play import Played
 
 
@@ -23,7 +24,7 @@ class Figures:
     committed: int = 0
     invocations: int = 0
     executions: int = 0
-    faults: Counter[Fault] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     """Runs that ended with an error that they may end with, by its name."""
 
@@ -37,6 +38,12 @@ class Figures:
         self.faults += played.ledger.faults
         if played.failure:
             self.failures[played.failure] += 1
+
+    def include(self, others: Mapping[str, Any]) -> None:
+        """Take what another process added up: its figures as a dictionary."""
+        for name, figure in others.items():
+            mine = getattr(self, name)
+            setattr(self, name, mine + (Counter(figure) if isinstance(mine, Counter) else figure))
 
     def text(self) -> str:
         """Return the figures for people; nothing where there are none."""

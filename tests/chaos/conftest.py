@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import pytest
 
 from graphlambda.testing.chaos_figures import Figures
@@ -28,6 +31,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
     return request.config.stash[FIGURES]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of one of several processes to the one that sums up."""
+    if hasattr(session.config, "workeroutput"):
+        told = asdict(session.config.stash[FIGURES])
+        session.config.workeroutput["chaos"] = {
+            name: {str(key): number for key, number in figure.items()} if isinstance(figure, dict) else figure
+            for name, figure in told.items()
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[FIGURES].include(getattr(node, "workeroutput", {}).get("chaos", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -176,7 +176,7 @@ def test_variables_are_secrets_by_their_names() -> None:
         np.array(["password", "correct-horse"]),
         object_store(anon=True),
     ],
-    ids=str,
+    ids=lambda value: str(value).partition(" object at ")[0],
 )
 def test_what_merely_speaks_of_secrets_leaves(value: Any, tmp_path: Path) -> None:
     program = graphlambda.compile(delayed(take)(value), **AWS)
