@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or 1 after a message on stderr."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)  # type: ignore[no-any-return]
+        return options.verb(options)  # type: ignore[no-any-return]
     except CloudError as error:
         print(f"graphlambda: {error}. {remedy(error)}", file=sys.stderr)
         return 1
@@ -54,6 +54,6 @@ def _parser() -> argparse.ArgumentParser:
 def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command) -> None:
     about = f"{command.help.capitalize()}. {command.more}"
     own = commands.add_parser(name, help=command.help, description=about)
-    own.set_defaults(run=command.run)
+    own.set_defaults(verb=command.run)  # no argument of a command has this name
     for argument, wanted in command.arguments.items():
         own.add_argument(argument, **wanted)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ import graphlambda
 from graphlambda.compiler.masks import masked
 from graphlambda.config import secret_values
 from graphlambda.deployer import Settings
-from graphlambda.errors import ConfigError, RefusedError, UnshippableError
+from graphlambda.errors import RefusedError, UnshippableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,11 +211,6 @@ def test_an_error_about_what_cannot_travel_shows_no_secret() -> None:
 def test_masking_leaves_the_rest_of_a_text_alone() -> None:
     text = "{'path': 's3://bucket/key', 'sha1': 'da39a3ee5e6b4b0d3255bfef95601890afd80709', 'n': 3}"
     assert masked(text) == text
-
-
-def test_aws_itself_cannot_be_reached_yet_and_says_so() -> None:
-    with pytest.raises(ConfigError, match="endpoint 'aws'"):
-        graphlambda.compute(delayed(take)(1), **AWS)
 
 
 def assert_says_the_remedy_and_no_secret(error: RefusedError) -> None:
