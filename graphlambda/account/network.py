@@ -79,10 +79,10 @@ def _without_s3(account: Account, names: Names, vpc: str, subnets: Iterable[str]
     """Return the subnets' route tables that have no gateway endpoint to S3 but ours."""
     of_vpc = [_filter("vpc-id", vpc)]
     tables = [*account.pages("ec2", "describe_route_tables", "RouteTables", Filters=of_vpc)]
-    by_subnet = {
-        link.get("SubnetId", ""): table["RouteTableId"] for table in tables for link in table["Associations"]
-    }
-    needed = {by_subnet.get(subnet) or by_subnet[""] for subnet in subnets}  # "": the VPC's main table
+    links = [(link, table["RouteTableId"]) for table in tables for link in table["Associations"]]
+    main = [table for link, table in links if link.get("Main")]
+    by_subnet = {link["SubnetId"]: table for link, table in links if "SubnetId" in link}
+    needed = {table for subnet in subnets for table in [by_subnet.get(subnet), *main] if table}
     ways = [*of_vpc, _filter("service-name", f"com.amazonaws.{names.region}.s3")]
     having = {
         table

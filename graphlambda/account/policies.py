@@ -62,7 +62,6 @@ _INTERFACES = (
 _LOOK = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
 _KEEP = (
     "lambda:DeleteFunction",
-    "lambda:DeleteFunctionConcurrency",
     "lambda:DeleteProvisionedConcurrencyConfig",
     "lambda:GetProvisionedConcurrencyConfig",
     "lambda:ListTags",

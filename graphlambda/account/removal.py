@@ -97,17 +97,21 @@ class Removal:
                 f"the bucket {standing.bucket} also holds {_some(strangers)}, which is not graphlambda's: move it elsewhere first"
             )
 
-    def remove(self, standing: Standing, agreed: Sweep) -> Standing:
+    def remove(self, agreed: Sweep) -> Standing:
         """Remove all of it but a stack that does not say that it is ours; return what stands then.
+
+        Who began to use something meanwhile is asked for once more, at first and before anything is lost.
 
         Raises as `agreeable` does, and:
             StackError: something is still written to, or the stack cannot be deleted.
         """
-        self._refuse(standing)
+        standing = survey(self.account, self.names)
+        self.agreeable(standing)
         gone = [piece.name for piece in self.proved.delete(agreed) if piece.tag is not None]
         for name in gone:
             self._await_end(name)
         self._await_interfaces(standing)
+        self.agreeable(survey(self.account, self.names))
         if standing.bucket:
             self._empty(standing.bucket)
         if standing.is_ours:

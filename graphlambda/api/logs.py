@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ _BEFORE_S = 5.0
 
 _ENDS = '?"Task timed out" ?"Runtime exited" ?"Runtime.OutOfMemory" ?"Status: error" ?"signal:"'
 """What Lambda writes when it ends an environment."""
+
+
+def impatient() -> Config:
+    """Return a client's settings: what explains an error is not worth minutes of a way that is broken."""
+    return Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
 
 class _Line(NamedTuple):

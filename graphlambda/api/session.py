@@ -18,7 +18,7 @@ from graphlambda.api.account import root_of, settled
 from graphlambda.api.durability import RESUMABLE_S, folders_of
 from graphlambda.api.endpoints import Endpoint, always_visible, endpoint_of
 from graphlambda.api.given import client_secrets, refuse_secrets_in_variables
-from graphlambda.api.logs import CloudWatchLogs
+from graphlambda.api.logs import CloudWatchLogs, impatient
 from graphlambda.api.records import manifests_of, shelf_of
 from graphlambda.api.stores import Opened, opened
 from graphlambda.config import AWS, Config
@@ -105,7 +105,9 @@ class Session:
             return NoLogs()
         group, region = log_group(self.config.deployment_id), self.access.region
         return CloudWatchLogs(
-            lambda: self.cloud.session().create_client("logs", region_name=region), group, SystemClock()
+            lambda: self.cloud.session().create_client("logs", region_name=region, config=impatient()),
+            group,
+            SystemClock(),
         )
 
     @contextmanager

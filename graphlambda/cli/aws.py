@@ -105,7 +105,7 @@ def destroy(options: argparse.Namespace) -> int:
     _say_what_stays(standing, found)
     if not agreed(f"Delete {names.deployment}?", yes=options.yes):
         return 1
-    left = removal.remove(standing, found)
+    left = removal.remove(found)
     if left.is_empty:
         print(f"Nothing is left of {names.deployment} in account {names.account}, {names.region}.")
         return 0

@@ -322,8 +322,8 @@ def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
         configuration=Configuration(
             code_sha256=report["CodeSha256"],
             role=report["Role"],
-            runtime=report["Runtime"],
-            handler=report["Handler"],
+            runtime=report.get("Runtime", ""),  # an image has neither: somebody else's
+            handler=report.get("Handler", ""),
             architecture=report["Architectures"][0],
             memory_mb=report["MemorySize"],
             timeout_s=report["Timeout"],

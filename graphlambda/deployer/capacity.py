@@ -1,7 +1,7 @@
 """What a function has beside its configuration: concurrency of its own, environments that wait for it.
 
 In: specs, what the account holds, a `Cloud`. Out: the account gives what the specs ask for. Must not make a function for
-it: how many may run is no part of what a function is, so of two that deploy the same one, the last has its way.
+it: how many may run is no part of what a function is, so of two that ask for it, the last has its way.
 
 Lambda takes neither when a function is made, and both are looked at each time: a deploy that was cut short is gone on with.
 """
@@ -65,12 +65,9 @@ def _function(spec: FunctionSpec, found: Mapping[str, DeployedFunction], cloud: 
 
 def _reserve(spec: FunctionSpec, there: int | None, cloud: Cloud) -> None:
     reserved, function = spec.settings.reserved, {"FunctionName": spec.name}
-    if there == reserved:
-        return
-    if reserved is None:
-        cloud.call(Call("delete_function_concurrency", function))
-    else:
-        cloud.call(Call("put_function_concurrency", {**function, "ReservedConcurrentExecutions": reserved}))
+    if reserved is None or there == reserved:
+        return  # what is not said takes nobody's limit away
+    cloud.call(Call("put_function_concurrency", {**function, "ReservedConcurrentExecutions": reserved}))
 
 
 def _is_ready(spec: FunctionSpec, cloud: Cloud, *, asked: bool = False) -> bool:

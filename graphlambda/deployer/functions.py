@@ -55,7 +55,8 @@ class Settings:
     """(variable, ARN of what the function reads it from when it starts), sorted by name."""
 
     reserved: int | None = None
-    """Concurrency that is the function's own, and its most; None: it shares what nobody reserves. No part of its identity."""
+    """Concurrency that is the function's own, and its most; None: nothing is said of
+    it, and a limit that somebody set stays. No part of its identity."""
 
     snap_start: bool = False
     """Whether environments start from a snapshot of an initialised one."""
@@ -237,7 +238,7 @@ class Call:
 
     method: str
     """boto3's name of it: `create_function`, `publish_layer_version`, `delete_function`, `delete_layer_version`,
-    `put_function_concurrency`, `delete_function_concurrency`, `put_provisioned_concurrency_config`."""
+    `put_function_concurrency`, `put_provisioned_concurrency_config`."""
 
     params: Mapping[str, Any]
     """Its arguments; may hold `Ref`s, `Shelved`s, and `Path`s for a zip's content."""

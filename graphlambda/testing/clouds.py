@@ -118,7 +118,6 @@ class RecordingCloud:
             "create_function": self._create,
             "delete_function": self._delete,
             "put_function_concurrency": self._reserve,
-            "delete_function_concurrency": self._reserve,
             "put_provisioned_concurrency_config": self._provision,
             "delete_layer_version": self._unpublish,
         }

@@ -24,10 +24,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def one_account(services: Services) -> Iterator[Account]:
+def one_account(services: Services) -> Account:
     """Return one client for all tests: each one's own would read the services' models anew."""
     with _environment(services):
-        yield account(services.region)
+        return account(services.region)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def names(moto_account: Account, request: pytest.FixtureRequest) -> Iterator[Nam
 def remove(account: Account, standing: Standing) -> Standing:
     """Remove what stands, of functions only what is proved by a manifest."""
     removal = removal_of(config_of(standing.names), account, standing)
-    return removal.remove(standing, removal.agreeable(standing))
+    return removal.remove(removal.agreeable(standing))
 
 
 def config_of(names: Names) -> Config:

@@ -74,7 +74,11 @@ def test_what_is_there_is_not_asked_for_again(spec: FunctionSpec) -> None:
         ),
     ]
     assert given(wanting, cloud) == []
-    assert given(spec, cloud) == [Call("delete_function_concurrency", {"FunctionName": NAME})]
+
+
+def test_a_limit_that_somebody_set_stays_where_nothing_is_said_of_it(spec: FunctionSpec) -> None:
+    cloud = RecordingCloud()
+    given(replace(spec, settings=replace(SETTINGS, reserved=5)), cloud)
     assert given(spec, cloud) == []
 
 
