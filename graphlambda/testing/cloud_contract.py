@@ -203,7 +203,7 @@ class CloudTests(ABC):
 class CapacityTests(CloudTests):
     """What every cloud promises, and that it reserves concurrency and has versions."""
 
-    def test_concurrency_is_reserved_and_given_back(
+    def test_concurrency_is_reserved_and_stays_where_nothing_is_said_of_it(
         self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
     ) -> None:
         """A deploy sees by this what is left to do."""
@@ -212,7 +212,7 @@ class CapacityTests(CloudTests):
         for reserved in (1, None):
             spec = replace(function, settings=replace(function.settings, reserved=reserved))
             give_capacity([spec], cloud.describe(functions=[spec.name]).functions, cloud)
-            assert cloud.describe(functions=[spec.name]).functions[spec.name].reserved == reserved
+            assert cloud.describe(functions=[spec.name]).functions[spec.name].reserved == 1
 
     def test_a_version_is_published_with_its_function_and_described_as_the_function_is(
         self, cloud: Cloud, layer: LayerSpec, function: FunctionSpec
