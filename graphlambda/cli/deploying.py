@@ -112,6 +112,12 @@ def sweep(options: argparse.Namespace) -> int:
     return 0
 
 
+A_PROGRAM = {
+    "what": {"metavar": "SCRIPT_OR_PROGRAM", "help": "a script (*.py), or the file of a saved program"},
+    "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
+}
+"""The arguments that `program_in` takes: last of a command's, since a script's own follow."""
+
 COMMANDS = {
     "deploy": Command(
         run=deploy,
@@ -126,11 +132,7 @@ COMMANDS = {
                 "action": "store_true",
                 "help": "print the calls that would change something, and make none",
             },
-            "what": {
-                "metavar": "SCRIPT_OR_PROGRAM",
-                "help": "a script (*.py), or the file of a saved program",
-            },
-            "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
+            **A_PROGRAM,
         },
     ),
     "export": Command(
@@ -147,11 +149,7 @@ COMMANDS = {
                 "default": "export",
                 "help": "where it is written; the default is ./export",
             },
-            "what": {
-                "metavar": "SCRIPT_OR_PROGRAM",
-                "help": "a script (*.py), or the file of a saved program",
-            },
-            "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
+            **A_PROGRAM,
         },
     ),
     "aws sweep": Command(

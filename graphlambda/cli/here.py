@@ -5,17 +5,20 @@ In: parsed arguments. Out: text and an exit code. Must not decide anything: `api
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
 from graphlambda.account.doctor import is_well
 from graphlambda.api import caching
 from graphlambda.api.doctor import diagnose
 from graphlambda.api.explain import explain as explained
-from graphlambda.cli.deploying import program_in
+from graphlambda.cli.deploying import A_PROGRAM, program_in
 from graphlambda.cli.table import Command
 from graphlambda.local import Credentials, LocalSettings, serve
 from graphlambda.store.file import default_root
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def local(options: argparse.Namespace) -> int:
@@ -84,13 +87,7 @@ COMMANDS = {
             "Artifacts are built, from the cache where they are; no function is made or invoked. Settings come from the "
             "call that is reached, and from GRAPHLAMBDA_* variables."
         ),
-        arguments={
-            "what": {
-                "metavar": "SCRIPT_OR_PROGRAM",
-                "help": "a script (*.py), or the file of a saved program",
-            },
-            "arguments": {"nargs": argparse.REMAINDER, "help": "the script's own arguments"},
-        },
+        arguments=A_PROGRAM,
     ),
     "cache": Command(
         run=cache,

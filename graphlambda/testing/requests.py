@@ -67,12 +67,6 @@ def watch() -> None:
         handlers.BUILTIN_HANDLERS.append((_EVENT, _check))
 
 
-def unwatch() -> None:
-    """Let sessions be made as before."""
-    if (_EVENT, _check) in handlers.BUILTIN_HANDLERS:
-        handlers.BUILTIN_HANDLERS.remove((_EVENT, _check))
-
-
 def breaches(shape: Any, value: Any, where: str) -> Iterator[str]:
     """Yield each way in which a value is not of a botocore shape: members, minima, maxima, patterns, enums."""
     yield from _own_breaches(shape, value, where)
