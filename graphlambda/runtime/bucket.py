@@ -46,9 +46,7 @@ NEAR_SPLIT_BYTES = 1 << 30
 _OF_NOTHING = sha256().hexdigest()
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
-_AGAIN_CODES = frozenset(
-    {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown"}
-)
+_AGAIN_CODES = frozenset({"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown"})
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SKEW_S = 2.0  # a server's date is a second coarse, and a second old
 _REMEDIES = {
@@ -57,6 +55,7 @@ _REMEDIES = {
     "InvalidAccessKeyId": "The server does not know these credentials",
     "NoSuchBucket": "Make the bucket first",
     "PermanentRedirect": "The bucket is in another region",
+    "RequestTimeTooSkewed": "Set this machine's clock (`sudo timedatectl set-ntp true`): the server's own date did not do",
     "SignatureDoesNotMatch": "The credentials or the region are not the server's",
 }
 
@@ -217,19 +216,35 @@ class Bucket:
         place: Place | None,
     ) -> Answer:
         """Ask once; raises `_PassingError` where asking again may help, `ValueStoreError` where it cannot."""
-        self._count(method, target)
+        skew_s = self._skew_s
         try:
-            signed = self._signed(method, target, headers, digest)
-            answer = self._http.exchange(method, target, signed, parts, place=place)
+            answer = self._exchanged(method, target, headers, digest, parts, place)
+            if answer.status == 403 and self._skew_s != skew_s:  # a HEAD's answer does not say why
+                answer = self._exchanged(method, target, headers, digest, parts, place)
         except OSError as error:
             raise _PassingError(f"{type(error).__name__}: {error}") from error
-        self._learn_time(answer)
         code = _code(method, answer)
         if answer.status in good and not (answer.status < 300 and code):
             return answer
         if answer.status in _AGAIN or code in _AGAIN_CODES:
             raise _PassingError(_told(answer, code))
         raise ValueStoreError(f"{method} {self._origin}{target}: {_told(answer, code)}")
+
+    def _exchanged(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        digest: str,
+        parts: Sequence[Buffer],
+        place: Place | None,
+    ) -> Answer:
+        """Send a request, dated by the server's clock as far as it is known; learn it from the answer."""
+        self._count(method, target)
+        signed = self._signed(method, target, headers, digest)
+        answer = self._http.exchange(method, target, signed, parts, place=place)
+        self._learn_time(answer)
+        return answer
 
     def _count(self, method: str, target: str) -> None:
         if method in {"PUT", "POST"} or "list-type=" in target:

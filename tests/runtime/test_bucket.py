@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -230,11 +232,45 @@ class TestTrouble:
         assert whole == body
 
 
-def test_a_clock_that_is_wrong_is_corrected_by_the_servers(seaweed: S3Server) -> None:
+@pytest.mark.parametrize("method", ["PUT", "GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("late_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_wrong_is_corrected_by_the_servers_and_costs_no_attempt(
+    seaweed: S3Server, method: str, late_s: float
+) -> None:
     bucket = seaweed.bucket()
-    bucket._skew_s = 3 * 3600.0
-    bucket.put("a", [b"1"], {})
+    bucket._skew_s = late_s
+    assert bucket.ask(method, "a", good=(200, 204, 404), attempts=1)
     assert abs(bucket.now_s() - time.time()) < 60
+
+
+def test_a_clock_that_the_servers_date_does_not_mend_is_named_with_what_to_do() -> None:
+    class Skewed(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        asked = 0
+
+        def do_GET(self) -> None:
+            Skewed.asked += 1
+            body = b"<Error><Code>RequestTimeTooSkewed</Code><Message>too far apart</Message></Error>"
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Skewed) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/b"
+        bucket = Bucket(url, "", region=REGION, keys=lambda: Keys("a", "b"))
+        bucket._skew_s = 3600.0
+        with pytest.raises(ValueStoreError, match=r"RequestTimeTooSkewed \(403\), too far apart\. .*set-ntp"):
+            bucket.get("a")
+        bucket._http.close()
+        server.shutdown()
+        thread.join()
+    assert Skewed.asked == 2
 
 
 def test_a_forked_child_speaks_on_connections_of_its_own(seaweed: S3Server) -> None:
