@@ -114,6 +114,17 @@ class Standing:
         """Whether there is a root key: without it nothing shows who made a function."""
         return KEYS in self.parts
 
+    def of_the_bucket(self) -> Stack:
+        """Return what the stack says; where it is absent or not ready, what it would say of the bucket that is there."""
+        names = self.names
+        return self.stack or Stack(
+            names=names,
+            bucket=self.bucket,
+            prefix=names.prefix,
+            role_arn=names.role_arn,
+            log_group=names.log_group,
+        )
+
     @property
     def cache(self) -> str:
         """The kind of cache; `none` where there is none."""
@@ -130,14 +141,15 @@ def survey(account: Account, names: Names) -> Standing:
     answer = account.described(names.stack)
     state = str(answer["Stacks"][0]["StackStatus"]) if answer else ABSENT
     stack = read(answer) if answer and state in READY else None
-    bucket = _bucket(account, names, stack)
+    choices = chosen(account, names) if answer else None
+    bucket = _bucket(account, names, stack.bucket if stack else choices.bucket if choices else "")
     found = [*_objects(account, names, bucket)] if bucket else []
     versions = [*_versions(account, names)]
     return Standing(
         names=names,
         state=state,
         stack=stack,
-        is_ours=bool(answer) and chosen(account, names) is not None,
+        is_ours=choices is not None,
         resources=tuple(_resources(account, names)) if answer else (),
         functions=tuple(sorted({each["FunctionName"] for each in versions})),
         ready=tuple(_ready(account, each) for each in versions if each["Version"] != _LATEST),
@@ -156,16 +168,15 @@ def uploads(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str
     return account.pages("s3", "list_multipart_uploads", "Uploads", **below)
 
 
-def _bucket(account: Account, names: Names, stack: Stack | None) -> str:
+def _bucket(account: Account, names: Names, named: str) -> str:
     """Return the bucket that the stack names, or the one that a stack would have made, if it is there."""
-    bucket = stack.bucket if stack else names.bucket
     try:
-        _first(account, names, bucket)
+        _first(account, names, named or names.bucket)
     except CloudError as error:
-        if error.code in _MISSING or (error.code in DENIED and stack is None):  # of somebody else
+        if error.code in _MISSING or (error.code in DENIED and not named):  # of somebody else
             return ""
         raise
-    return bucket
+    return named or names.bucket
 
 
 def _first(account: Account, names: Names, bucket: str) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ def root_of(config: Config) -> bytes:
     Raises what `settled` raises.
     """
     stack = stack_of(config) if config.endpoint == AWS else None
-    return root_key(config.state_dir / "root.key") if stack is None else _root_of(stack)
+    return root_key(config.state_dir / "root.key") if stack is None else root_in(stack)
 
 
 def stack_of(config: Config) -> Stack | None:
@@ -84,7 +84,7 @@ def forget() -> None:
     _names.cache_clear()
     _looked_up.cache_clear()
     _store_of.cache_clear()
-    _root_of.cache_clear()
+    root_in.cache_clear()
 
 
 @lru_cache(maxsize=16)
@@ -124,7 +124,8 @@ def _store_of(stack: Stack) -> str:
 
 
 @lru_cache(maxsize=16)
-def _root_of(stack: Stack) -> bytes:
+def root_in(stack: Stack) -> bytes:
+    """Return the root key that lies in a stack's bucket; raises as `root_of` does."""
     from graphlambda.account.aws import account, told  # noqa: PLC0415  (boto3, for who runs on AWS)
 
     place = f"s3://{stack.bucket}/{stack.root_key}"

@@ -6,6 +6,7 @@ read or write any of it, but drop what the local Lambda has long forgotten, too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from graphlambda.store.s3_folders import S3Folders
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphlambda.account import Stack
     from graphlambda.api.buckets import Access
     from graphlambda.config import Config
     from graphlambda.store.folders import Folders
@@ -31,6 +33,14 @@ _FORGOTTEN_S = 30 * 86_400.0
 def manifests_of(config: Config, root: bytes) -> Manifests:
     """Return the manifests of a configuration's deployment; in one process the same ones."""
     return _manifests(config.state_dir, config.deployment_id, root, _place(config))
+
+
+def manifests_in(stack: Stack, config: Config, root: bytes) -> Manifests:
+    """Return the manifests that lie in a stack's bucket."""
+    from graphlambda.api.buckets import place_at  # noqa: PLC0415  (boto3, for who uses S3)
+
+    place = place_at(stack.store, replace(config, role=stack.role_arn))
+    return _manifests(config.state_dir, stack.names.deployment, root, place)
 
 
 def shelf_of(config: Config) -> Shelf | None:

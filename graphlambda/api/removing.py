@@ -5,13 +5,11 @@ In: a configuration, what stands. Out: a `Removal`. Must not remove anything.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from graphlambda.account.removal import NOTHING_PROVED, Proved, Removal
-from graphlambda.api.account import forget, root_of
-from graphlambda.api.records import manifests_of
-from graphlambda.api.sweeping import place_of
+from graphlambda.api.account import forget, root_in
+from graphlambda.api.records import manifests_in
 from graphlambda.deployer import sweep
 
 if TYPE_CHECKING:
@@ -30,16 +28,16 @@ def removal_of(config: Config, account: Account, standing: Standing) -> Removal:
         ConfigError: the root key cannot be read.
     """
     forget()  # what stood when this process began need not stand any more
-    proved, stack = NOTHING_PROVED, standing.stack
-    if stack is not None and standing.has_root_key:
-        proved = _proved(dataclasses.replace(config, role=stack.role_arn, store=stack.store))
+    proved = _proved(config, standing) if standing.has_root_key else NOTHING_PROVED
     return Removal(account=account, names=standing.names, proved=proved)
 
 
-def _proved(config: Config) -> Proved:
+def _proved(config: Config, standing: Standing) -> Proved:
+    """Return what proves that functions are ours, whatever CloudFormation says of the stack: the key and the manifests are there."""
     from graphlambda.deployer.aws import aws_cloud  # noqa: PLC0415  (boto3, for who asks AWS)
 
-    cloud, manifests = aws_cloud(config.region), manifests_of(config, root_of(config))
+    stack, names = standing.of_the_bucket(), standing.names
+    cloud, manifests = aws_cloud(config.region), manifests_in(stack, config, root_in(stack))
 
     def look() -> Sweep:
         return sweep.surveyed(
@@ -47,7 +45,7 @@ def _proved(config: Config) -> Proved:
             cloud=cloud,
             manifests=manifests,
             kept=dict,  # a failed run that somebody might go on with ends with its deployment
-            place=place_of(config),
+            place=f":{names.region}:{names.account}:",
             older_than_s=float("-inf"),
         )
 

@@ -216,25 +216,59 @@ def folders_below(names: Names, part: str) -> S3Folders:
     return S3Folders(place.below(part).objects(place.keys))
 
 
-def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account, names: Names) -> None:
-    rootkey.write(moto_account, create(moto_account, names, template(names, PLAIN), PATIENCE))
-    deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
+def needed_elsewhere(account: Account, names: Names) -> Manifests:
+    """Make a function; return the manifests of a client elsewhere that needs it."""
+    rootkey.write(account, create(account, names, template(names, PLAIN), PATIENCE))
+    deploy(account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
     vouch(names)
     elsewhere = Owner(nonce="1", process=1, host="elsewhere")
     theirs = Manifests(
         folders_below(names, MANIFESTS),
         folders_below(names, LEASES),
-        root_key(moto_account, names),
+        root_key(account, names),
         names.deployment,
         client=lambda: elsewhere,
     )
     theirs.hold([f"gl-{names.deployment}-mean-1"])
+    return theirs
+
+
+def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account, names: Names) -> None:
+    theirs = needed_elsewhere(moto_account, names)
     standing = survey(moto_account, names)
     with pytest.raises(StackError, match=r"a client needs gl-.*process 1 on elsewhere needs it"):
         remove(moto_account, standing)
     assert survey(moto_account, names) == standing
     for lease in theirs.leases():
         theirs.end(lease)
+
+
+class Ended(Account):
+    """An account in which CloudFormation has ended badly what it did to a stack that is there."""
+
+    state = "DELETE_FAILED"
+
+    def described(self, stack: str) -> Mapping[str, Any] | None:
+        found = super().described(stack)
+        if found is None or found["Stacks"][0]["StackStatus"] == ABSENT:
+            return found
+        return {**found, "Stacks": [{**found["Stacks"][0], "StackStatus": self.state, "Outputs": []}]}
+
+
+def test_whatever_has_become_of_the_stack_what_a_client_needs_stays_and_then_all_goes(
+    moto_account: Account, names: Names
+) -> None:
+    theirs = needed_elsewhere(moto_account, names)
+    account = Ended(moto_account.session, moto_account.region)
+    for Ended.state in ("DELETE_FAILED", "ROLLBACK_COMPLETE"):
+        standing = survey(account, names)
+        assert (standing.state, standing.stack) == (Ended.state, None)
+        with pytest.raises(StackError, match=r"a client needs gl-.*process 1 on elsewhere needs it"):
+            remove(account, standing)
+    assert root_key(moto_account, names)
+    for lease in theirs.leases():
+        theirs.end(lease)
+    assert remove(account, survey(account, names)).is_empty
 
 
 def test_init_again_changes_what_was_asked_for_and_keeps_the_root_key(
