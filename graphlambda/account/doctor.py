@@ -273,5 +273,5 @@ def _machine(machine: Machine) -> Iterator[Line]:
         yield Line(
             "glibc",
             Verdict.OK,
-            f"{machine.glibc} here, {machine.aws_glibc} there: what would not load there is fetched as a wheel, or named",
+            f"{machine.glibc} here, {machine.aws_glibc} there: what would not load there is fetched as a wheel, or refused",
         )

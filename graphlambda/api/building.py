@@ -23,7 +23,7 @@ from graphlambda.packager.evidence import provided
 from graphlambda.packager.installers import user_installers
 from graphlambda.packager.levels import AWS as ONE_REQUEST
 from graphlambda.packager.levels import THROUGH_S3
-from graphlambda.packager.machines import described
+from graphlambda.packager.machines import described, glibc_of
 from graphlambda.packager.memory import learn
 from graphlambda.packager.slim import key_of
 
@@ -37,12 +37,17 @@ if TYPE_CHECKING:
     from graphlambda.packager import Artifact
 
 
-def target_of(config: Config, architecture: str | None = None) -> Target:
-    """Return what functions are built for: this machine, unless another architecture is asked for, of all or of some."""
-    wanted = architecture or config.architecture
-    if wanted in (None, this_target().architecture):
-        return this_target()
-    return managed_target(wanted)
+def target_of(config: Config, architecture: str | None = None, libc: str | None = None) -> Target:
+    """Return what functions are built for, of all operations or of some that are to have another architecture.
+
+    `libc` is what their endpoint says of its machine. One that says nothing, or was not asked, has AWS's managed runtime;
+    only the local Lambda is known to be this machine.
+    """
+    here = this_target()
+    wanted = architecture or config.architecture or here.architecture
+    if libc is not None:
+        return Target(python=here.python, architecture=wanted, glibc=glibc_of(libc))
+    return here if not config.endpoint and wanted == here.architecture else managed_target(wanted)
 
 
 def with_requirements(program: Program, config: Config) -> Program:
@@ -63,13 +68,14 @@ def artifacts_of(
     config: Config,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
     architectures: Mapping[str, str] = MappingProxyType({}),
+    libc: str | None = None,
 ) -> tuple[Artifact, ...]:
-    """Return the artifacts of operations, in order, building what the cache does not hold.
+    """Return the artifacts of operations, in order, building what the cache does not hold; `libc` as in `target_of`.
 
     Raises:
         PackageError: an artifact cannot be built.
     """
-    targets = [target_of(config, architectures.get(operation.id)) for operation in operations]
+    targets = [target_of(config, architectures.get(operation.id), libc) for operation in operations]
     built: dict[str, Artifact] = {}
     for target in dict.fromkeys(targets):
         alike = [operation for operation, its in zip(operations, targets, strict=True) if its == target]
@@ -109,7 +115,7 @@ def functions_of(
         PackageError: an artifact cannot be built.
         DeployError: the account cannot be made to hold them.
     """
-    with _built(operations, session.config, given, on_progress) as artifacts:
+    with _built(operations, session, given, on_progress) as artifacts:
         return deploy(
             artifacts,
             given.all,
@@ -124,7 +130,7 @@ def functions_of(
 
 def plan_of(operations: Sequence[Operation], session: Session, given: Given) -> Plan:
     """Return what `functions_of` would do. What is not in the cache is built; nothing is made. Raises as `functions_of` does."""
-    with _built(operations, session.config, given) as artifacts:
+    with _built(operations, session, given) as artifacts:
         planned, _ = intended(
             artifacts,
             given.all,
@@ -139,16 +145,17 @@ def plan_of(operations: Sequence[Operation], session: Session, given: Given) -> 
 @contextmanager
 def _built(
     operations: Sequence[Operation],
-    config: Config,
+    session: Session,
     given: Given,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
 ) -> Iterator[tuple[Artifact, ...]]:
     """Give artifacts whose zips nobody removes before they are uploaded."""
+    config = session.config
     check_can_run(config, given.architectures.values())
     cache = Cache(config.cache_dir)
     cache.bound(config.cache_mb * 1_000_000 // 2)
     with cache.lease():
-        artifacts = artifacts_of(operations, config, on_progress, given.architectures)
+        artifacts = artifacts_of(operations, config, on_progress, given.architectures, session.endpoint.libc)
         tell_of_aws(artifacts, config)
         yield artifacts
 

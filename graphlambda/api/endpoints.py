@@ -44,6 +44,9 @@ class Endpoint:
     concurrency: int
     """Most invocations at one moment."""
 
+    libc: str | None = None
+    """C library of the machine that runs functions, where it says so; see `AccountLimits`."""
+
     rates: Rates = UNPACED
     """How fast the account lets a run go."""
 
@@ -117,7 +120,8 @@ def _environments(concurrency: int) -> int:
 
 def _at_url(config: Config) -> Endpoint:
     cloud = _local_cloud(config.endpoint, gate.credentials(config.cache_dir / "local"), config)
-    return Endpoint(cloud=cloud, concurrency=config.concurrency or cloud.concurrency())
+    limits = cloud.limits()
+    return Endpoint(cloud=cloud, concurrency=config.concurrency or limits.unreserved, libc=limits.libc)
 
 
 def _local_cloud(url: str, credentials: Any, config: Config) -> AwsCloud:
@@ -133,17 +137,18 @@ def _at_aws(config: Config) -> Endpoint:
 
     cloud = aws_cloud(config.region)
     try:
-        account = cloud.concurrency()
+        limits = cloud.limits()
     except CloudError as error:
         raise ConfigError(f"the account does not tell its concurrency: {error}. {remedy(error)}") from error
-    concurrency = planned(account, wanted=config.concurrency, reserve=config.reserve)
+    concurrency = planned(limits.unreserved, wanted=config.concurrency, reserve=config.reserve)
     if concurrency < 1:
         raise ConfigError(
-            f"reserve={config.reserve}: the account in {config.region} runs {account} invocations at one moment, so that "
-            "none is left; lower it, or ask AWS for more (Service Quotas, Lambda, Concurrent executions)"
+            f"reserve={config.reserve}: the account in {config.region} runs {limits.unreserved} invocations at one moment, "
+            "so that none is left; lower it, or ask AWS for more (Service Quotas, Lambda, Concurrent executions)"
         )
     return Endpoint(
         cloud=cloud,
         concurrency=concurrency,
+        libc=limits.libc,
         rates=AT_AWS if config.function_logs else AT_AWS_WITHOUT_LOGS,
     )

@@ -52,6 +52,9 @@ UNKNOWN_S = 10.0
 POLL_S, NEAR_POLL_S = (0.5, 1.0), (0.01, 1.0)
 """Shortest and longest wait between two looks: AWS is ready in seconds, the local Lambda in milliseconds."""
 
+_LIBC = "x-graphlambda-libc"
+"""A header of GetAccountSettings by which the local Lambda says what C library its functions have."""
+
 _ABSENT, _DENIED = "ResourceNotFoundException", "AccessDeniedException"
 
 
@@ -167,10 +170,6 @@ class AwsCloud:
             answer.get("StatusReason", ""),
         )
 
-    def concurrency(self) -> int:
-        """Return how many invocations the account runs at one moment of functions that reserve none; raises as `limits` does."""
-        return self.limits().unreserved
-
     def limits(self) -> AccountLimits:
         """Return what the account allows.
 
@@ -184,6 +183,7 @@ class AwsCloud:
             unreserved=limit["UnreservedConcurrentExecutions"],
             code_bytes=usage["TotalCodeSize"],
             most_code_bytes=limit["TotalCodeSize"],
+            libc=answer["ResponseMetadata"]["HTTPHeaders"].get(_LIBC),
         )
 
     def _worth_a_look(self, names: tuple[str, ...]) -> tuple[str, ...]:

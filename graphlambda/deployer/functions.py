@@ -275,6 +275,9 @@ class AccountLimits:
 
     code_bytes: int
     most_code_bytes: int
+    libc: str | None = None
+    """C library of the machine that runs functions, such as `glibc 2.36`, where it says so, as the local Lambda does; AWS
+    does not: it has its managed runtimes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

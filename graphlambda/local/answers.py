@@ -44,10 +44,10 @@ class ServiceError(LocalLambdaError):
         return Answer(self.status, json.dumps(body).encode(), (("x-amzn-ErrorType", self.code),))
 
 
-def document(status: int, content: Mapping[str, Any]) -> Answer:
+def document(status: int, content: Mapping[str, Any], *headers: tuple[str, str]) -> Answer:
     """Return an answer with a JSON body; members that are None are left out."""
     present = {key: value for key, value in content.items() if value is not None}
-    return Answer(status, json.dumps(present, separators=(",", ":")).encode())
+    return Answer(status, json.dumps(present, separators=(",", ":")).encode(), headers)
 
 
 def invalid(message: str) -> ServiceError:

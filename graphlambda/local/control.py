@@ -6,6 +6,7 @@ Names, paths and members are those of https://docs.aws.amazon.com/lambda/latest/
 
 from __future__ import annotations
 
+import platform
 import sys
 import uuid
 from dataclasses import replace
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 PAGE = 50
 """Items of a list that come in one answer, unless fewer are asked for."""
+
+LIBC = "x-graphlambda-libc"
+"""A header of GetAccountSettings: the C library that functions have here, which is not that of AWS's managed runtimes."""
 
 
 class ControlPlane:
@@ -237,7 +241,7 @@ class ControlPlane:
         return _page(call, "Layers", layers)
 
     def get_account_settings(self, call: Call) -> Answer:
-        """GetAccountSettings: the limits that are enforced here."""
+        """GetAccountSettings: the limits that are enforced here, and on what machine."""
         del call
         functions = self._catalogue.functions()
         reserved = sum(function.reserved or 0 for function in functions)
@@ -252,6 +256,7 @@ class ControlPlane:
         return document(
             200,
             {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": size, "FunctionCount": len(functions)}},
+            (LIBC, " ".join(platform.libc_ver())),
         )
 
     def list_tags(self, call: Call) -> Answer:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -50,6 +51,9 @@ _YES = {"1", "true", "yes", "on", "y", "t"}
 _NO_ANSWER = re.compile(
     r"Retrying \(|Could not fetch|Failed to fetch|error sending request|network was disabled|no answer in|HTTP error"
 )
+_RELEASE = re.compile(r"[\d.!]+(\.post\d+)?(\+[\w.]+)?")
+"""What is no pre-release."""
+
 _PASSWORD = re.compile(r"://[^/@\s]+@")
 
 
@@ -100,15 +104,18 @@ def fetch(requirement: str, target: Target, installers: Installers, folder: Path
 
 
 def usable_versions(name: str, target: Target, installers: Installers) -> tuple[str, ...] | None:
-    """Return versions of a distribution that have a wheel for a target; None if nobody could be asked.
+    """Return versions of a distribution that have a wheel for a target, the newest first; None if nobody could be asked.
 
-    pip lists all, uv says the newest one only.
+    pip lists all, as those that do not meet what is asked (`pip index` of many a pip counts sources, too); uv says the
+    newest one only.
     """
     if installers.pip:
-        options = ["index", "versions", *_pip_options(target), name]
-        ended = _run([*installers.pip, *options], _pip_environment(installers), _ASK_S)
-        listed = re.search(r"Available versions: (.*)", ended.stdout)
-        return _versions(listed[1] if listed else "", ended)
+        options = ["download", "--no-deps", *_pip_options(target), f"{name}<0"]
+        alone = {**_pip_environment(installers), "PIP_CONSTRAINT": os.devnull}
+        ended = _run([*installers.pip, *options], alone, _ASK_S)
+        listed = re.search(r"\(from versions: (?!none)(.*?)\)", ended.stderr)
+        found = _versions(listed[1] if listed else "", ended)
+        return found and tuple(filter(_RELEASE.fullmatch, reversed(found)))
     if installers.uv:
         ended = _run_uv([*_uv_options(target), "--dry-run", name], installers, _ASK_S)
         planned = re.search(r"^ \+ [^=\s]+==(\S+)", ended.stdout + ended.stderr, re.MULTILINE)

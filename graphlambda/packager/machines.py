@@ -6,9 +6,9 @@ distributions.
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,16 +50,26 @@ def this_architecture() -> str:
 
 def this_glibc() -> str:
     """Return the version of this machine's C library, such as `2.36`; empty where it is not glibc."""
-    try:
-        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-    except (AttributeError, ValueError, OSError):
-        return ""
+    return glibc_of(" ".join(platform.libc_ver()))
+
+
+def glibc_of(libc: str) -> str:
+    """Return the version of a C library such as `glibc 2.36`; empty where it is not glibc."""
+    name, _, version = libc.partition(" ")
     return version if name == "glibc" else ""
 
 
 def managed_glibc(python: str) -> str:
     """Return the glibc of AWS's managed runtime for a minor version of Python."""
     return _SYSTEMS[python][0]
+
+
+def newer_runtime(target: Target) -> Target | None:
+    """Return the first managed runtime, of a later Python, whose C library is newer than a target's; None if none is."""
+    for python, (glibc, _) in _SYSTEMS.items():
+        if numbers(python) > numbers(target.python) and numbers(glibc) > numbers(target.glibc):
+            return replace(target, python=python, glibc=glibc)
+    return None
 
 
 def runs_here(target: Target) -> bool:

@@ -18,7 +18,7 @@ from graphlambda.errors import TargetError
 from graphlambda.packager.installed import Distribution, read_installed
 from graphlambda.packager.installers import Fetched, fetch, usable_versions
 from graphlambda.packager.loadable import aws_misfit, misfit, unloadable
-from graphlambda.packager.machines import described
+from graphlambda.packager.machines import described, newer_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -131,6 +131,14 @@ def _remedy(lacking: _Lacking, *, target: Target, installers: Installers) -> str
     )
 
 
+def _other_python(lacking: _Lacking, target: Target) -> str:
+    """Return that a later Python would do, where it is the C library's age that keeps files from loading."""
+    later = newer_runtime(target)
+    if later is None or misfit(lacking.distribution, later):
+        return ""
+    return f". Or use Python {later.python} or later, for which AWS has glibc {later.glibc}"
+
+
 def nearest_version(version: str, versions: Sequence[str]) -> str:
     """Return the newest version that is not newer than `version`, else the oldest that is; empty if there is none."""
     try:
@@ -144,7 +152,8 @@ def nearest_version(version: str, versions: Sequence[str]) -> str:
 
 def _message(lacking: Sequence[_Lacking], remedies: Sequence[str], target: Target) -> str:
     lines = [
-        f"  {each.distribution}: {each.reason}. No wheel of this version was found: {each.fetched.reason}. {remedy}."
+        f"  {each.distribution}: {each.reason}. No wheel of this version was found: {each.fetched.reason}. "
+        f"{remedy}{_other_python(each, target)}."
         for each, remedy in zip(lacking, remedies, strict=True)
     ]
     what = "a distribution" if len(lines) == 1 else f"{len(lines)} distributions"

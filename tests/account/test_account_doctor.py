@@ -43,7 +43,7 @@ def test_where_all_is_well_each_line_says_what_was_found() -> None:
         "cache         skipped  this deployment has none",
         "a function    ok       wrote and read in s3://b/graphlambda/a; it took 3.5 s, making it and cold starts included",
         "python        ok       3.12, as functions have",
-        "glibc         ok       2.36 here, 2.34 there: what would not load there is fetched as a wheel, or named",
+        "glibc         ok       2.36 here, 2.34 there: what would not load there is fetched as a wheel, or refused",
     ]
     assert is_well(lines_of(WELL))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,9 @@ class TestAwsCloudOnTheLocalLambda(ProvisioningTests):
         keys = local.credentials
         return endpoint_cloud(local.endpoint, REGION, access_key=keys.access_key, secret_key=keys.secret_key)
 
-    def test_the_accounts_concurrency_is_the_services(self, cloud: AwsCloud) -> None:
-        assert cloud.concurrency() == 3
+    def test_the_accounts_concurrency_and_machine_are_the_services(self, cloud: AwsCloud) -> None:
+        limits = cloud.limits()
+        assert (limits.unreserved, limits.libc) == (3, " ".join(platform.libc_ver()))
 
 
 def _reset(endpoint: str) -> None:

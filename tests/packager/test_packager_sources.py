@@ -12,7 +12,13 @@ from graphlambda.errors import PackageError, TargetError
 from graphlambda.packager import Target, read_installed
 from graphlambda.packager.cache import Cache
 from graphlambda.packager.installers import Installers, pip_settings, uv_environment
-from graphlambda.packager.machines import LINUX_NAMES, platform_tags, this_architecture, this_python
+from graphlambda.packager.machines import (
+    LINUX_NAMES,
+    newer_runtime,
+    platform_tags,
+    this_architecture,
+    this_python,
+)
 from graphlambda.packager.recipes import read_recipes, recipes_folder
 from graphlambda.packager.slim import slim
 from graphlambda.packager.sources import Located, located, nearest_version
@@ -173,6 +179,7 @@ def test_all_that_cannot_be_had_is_named_at_once_each_with_the_nearest_version(s
         make_wheel(shop.links, name, {}, version="2.0", tag=linux_tag("manylinux_2_28"))
         for version in ("1.0", "1.5"):
             make_wheel(shop.links, name, {}, version=version, tag=linux_tag("manylinux_2_26"))
+        (shop.links / f"{name}-1.9.tar.gz").touch()  # a source is no wheel
     install(shop.site, "third", {"third.py": ""}, installer="conda")
     install(shop.site, "fine", {"fine.py": ""})
     with pytest.raises(TargetError) as caught:
@@ -185,7 +192,9 @@ def test_all_that_cannot_be_had_is_named_at_once_each_with_the_nearest_version(s
     assert lines[1].startswith(
         "  first 2.0: first/_core.abi3.so needs glibc 2.28. No wheel of this version was found: "
     )
-    assert lines[1].endswith(" The nearest version with a wheel is 1.5: pip install first==1.5.")
+    later = newer_runtime(OLD)
+    python = f". Or use Python {later.python} or later, for which AWS has glibc 2.34" if later else ""
+    assert lines[1].endswith(f" The nearest version with a wheel is 1.5: pip install first==1.5{python}.")
     assert lines[2].startswith("  second 2.0: second/_core.abi3.so needs glibc 2.27. ")
     assert lines[3].startswith(
         "  third 1.0: it was installed by conda, whose files are made for this machine. "

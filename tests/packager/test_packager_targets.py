@@ -20,7 +20,7 @@ from graphlambda.packager import Artifact, Target, build, managed_target, read_i
 from graphlambda.packager.elf_needs import parse
 from graphlambda.packager.installers import NO_INSTALLERS, user_installers
 from graphlambda.packager.levels import AWS
-from graphlambda.packager.machines import LINUX_NAMES, managed_glibc, this_glibc, this_python
+from graphlambda.packager.machines import LINUX_NAMES, managed_glibc, newer_runtime, this_glibc, this_python
 from graphlambda.packager.static_proof import named_in
 from graphlambda.testing.artifacts import make_artifact
 from graphlambda.testing.distributions import install, operation_of
@@ -193,6 +193,26 @@ def test_the_managed_runtimes_stand_on_the_glibc_that_aws_says() -> None:
         "3.12": "2.34",
         "3.13": "2.34",
     }
+
+
+@pytest.mark.parametrize("endpoint", ["aws", "http://127.0.0.1:9"])
+def test_functions_elsewhere_are_for_aws_unless_their_endpoint_says_what_it_is(
+    tmp_path: Path, endpoint: str
+) -> None:
+    elsewhere = load({"endpoint": endpoint}, {"HOME": str(tmp_path)})
+    assert target_of(elsewhere) == managed_target(HERE)
+    assert target_of(elsewhere, libc="glibc 2.99") == Target(
+        python=this_python(), architecture=HERE, glibc="2.99"
+    )
+    assert target_of(elsewhere, ELSEWHERE, "musl 1.2") == Target(
+        python=this_python(), architecture=ELSEWHERE, glibc=""
+    )
+
+
+def test_a_later_python_has_a_newer_c_library_where_aws_has_one() -> None:
+    old = Target(python="3.11", architecture=HERE, glibc="2.26")
+    assert newer_runtime(old) == Target(python="3.12", architecture=HERE, glibc="2.34")
+    assert newer_runtime(replace(old, python="3.12", glibc="2.34")) is None
 
 
 def test_the_local_lambda_counts_this_machines_glibc_and_refuses_another_architecture(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +20,35 @@ import graphlambda
 from graphlambda import config
 from graphlambda.api import account
 from graphlambda.api.account import settled
+from graphlambda.api.building import plan_of
 from graphlambda.api.doctor import diagnose
+from graphlambda.api.given import given_to
 from graphlambda.api.session import session_of
 from graphlambda.cli import main
+from graphlambda.compiler import called_operations
 from graphlambda.deployer.aws import aws_cloud
-from graphlambda.errors import CacheWarning, ConfigError, ProgramFileError, RefusedError, StackError
+from graphlambda.errors import (
+    CacheWarning,
+    ConfigError,
+    ProgramFileError,
+    RefusedError,
+    StackError,
+    TargetError,
+    TargetWarning,
+)
 from graphlambda.local import LocalSettings, start
+from graphlambda.packager.machines import this_architecture, this_glibc
 from graphlambda.runtime.identity import Keys
 from graphlambda.testing.caches import cache_front
+from graphlambda.testing.distributions import install
 from graphlambda.testing.servers import valkey
+from graphlambda.testing.wheels import make_wheel, shared_object
 from tests.account.applying import by_cloudformation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from graphlambda.api.session import Session
     from graphlambda.local import LocalLambda
     from graphlambda.testing.caches import CacheFront
     from graphlambda.testing.s3_servers import S3Server
@@ -148,6 +166,45 @@ def test_what_was_exported_and_applied_by_other_means_is_deployed_without_a_call
         "aws_lambda_function"
     ]
     assert {each["function_name"] for each in functions.values()} == set(deployment.functions.values())
+
+
+def test_what_would_not_load_on_aws_is_fetched_anew_or_refused_before_anything_is_made(
+    aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda's part says here that it has this machine's C library; AWS says nothing."""
+    init(aws, secrets.token_bytes(32))
+    site, links = tmp_path / "site", tmp_path / "links"
+    too_new, fine = (
+        shared_object(this_architecture(), versions=[f"GLIBC_{version}"])
+        for version in (this_glibc(), "2.17")
+    )
+    install(site, "app", {"app/__init__.py": "", "app/_fast.abi3.so": too_new})
+    make_wheel(links, "other", {})
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    program = graphlambda.compile(delayed(abs)(-1))
+    here = session_of(config.load({"requirements": ["app"]}))
+    there = replace(here, endpoint=replace(here.endpoint, libc=None))
+
+    def planned(session: Session) -> list[bytes]:
+        """Return the distribution's file in each layer that would be made."""
+        plan = plan_of(called_operations(program), session, given_to(program, session.config))
+        zips = [zipfile.ZipFile(layer.zip_path) for layer in plan.layers]
+        return [each.read("python/app/_fast.abi3.so") for each in zips]
+
+    with pytest.warns(TargetWarning, match=r"AWS .* would refuse:\n  app==1\.0: .* needs glibc 2\."):
+        assert planned(here) == [too_new]
+    with pytest.raises(TargetError, match=r"  app 1\.0: app/_fast\.abi3\.so needs glibc 2\."):
+        planned(there)
+    make_wheel(
+        links,
+        "app",
+        {"app/__init__.py": "", "app/_fast.abi3.so": fine},
+        tag=f"py3-none-manylinux2014_{platform.machine()}",
+    )
+    assert planned(there) == [fine]
 
 
 def test_what_is_not_on_aws_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

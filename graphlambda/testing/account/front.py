@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from graphlambda.local import gate, limits
 from graphlambda.local.answers import Answer, ServiceError
+from graphlambda.local.control import LIBC
 from graphlambda.local.http import Connection, Head, Reply, Request
 from graphlambda.local.names import REGION, function_name
 from graphlambda.runtime.sigv4 import sign
@@ -44,7 +45,7 @@ _INVOKE = ("/2015-03-31/functions/", "/invocations")
 _SENT = ("content-type", "x-amz-invocation-type", "x-amz-log-type", "x-amz-client-context")
 _LOG = "x-amz-log-result"
 _ANSWERED = (
-    "x-amz-executed-version", "x-amz-function-error", _LOG, "x-amzn-errortype", "x-amzn-requestid",
+    "x-amz-executed-version", "x-amz-function-error", _LOG, "x-amzn-errortype", "x-amzn-requestid", LIBC,
 )  # fmt: skip
 _RESET = Answer(0)
 """In place of an answer: the connection is reset."""
