@@ -141,6 +141,7 @@ class Mending:
         """Have a function asked again later, and by one invocation at a time; what it refuses for too long fails."""
         refused_s = self._unready.refused(
             function,
+            failed.kind,
             self._tools.clock.monotonic(),
             lambda tries: max(failed.retry_after_s, backoff_s(tries, self._tools.random)),
         )

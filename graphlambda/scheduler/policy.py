@@ -131,6 +131,9 @@ NETWORK_S = 300.0
 KNOWN_S = 30.0
 """How long it takes until all of AWS knows a right, or a function, that is new."""
 
+UNREACHABLE_S = 30.0
+"""How long the endpoint may be out of reach: a network that changes, or a service that starts again, takes less."""
+
 _REDEPLOY = "Deploy the program again."
 RULES: dict[Kind, Rule] = {
     Kind.THROTTLED: Rule(
@@ -187,7 +190,11 @@ RULES: dict[Kind, Rule] = {
         ran=Ran.STILL,
     ),
     Kind.UNREACHABLE: Rule(
-        Step.RETRY, Step.RETRY, attempts=8, remedy="Is the endpoint up and reachable?", ran=Ran.NO
+        Step.HOLD,
+        Step.HOLD,
+        within_s=UNREACHABLE_S,
+        remedy="Is the endpoint up and reachable?",
+        ran=Ran.NO,
     ),
     Kind.CUT_OFF: Rule(Step.RETRY, attempts=5, remedy="Is the network in order?", ran=Ran.STILL),
     Kind.GARBLED: Rule(Step.RETRY, attempts=3, remedy="Does a proxy stand between here and Lambda?"),
@@ -260,19 +267,13 @@ RULES: dict[Kind, Rule] = {
 }
 
 
-UNSENT = frozenset({Kind.UNREACHABLE, Kind.EXPIRED, Kind.CLOCK_WRONG})
+UNSENT = frozenset({Kind.EXPIRED, Kind.CLOCK_WRONG})
 """Kinds of invocations of which no function heard: no task of a batch is to blame, and they may go together again."""
 
 NOT_ACCEPTED = frozenset(kind for kind, rule in RULES.items() if rule.alone in {Step.WAIT, Step.HOLD})
 """Kinds of invocations that Lambda did not take; after others, it is not Lambda that keeps a run waiting."""
 
-NEVER_BEGUN = NOT_ACCEPTED | {
-    Kind.UNREACHABLE,
-    Kind.EXPIRED,
-    Kind.CLOCK_WRONG,
-    Kind.REQUEST_TOO_LARGE,
-    Kind.REFUSED,
-}
+NEVER_BEGUN = NOT_ACCEPTED | {Kind.EXPIRED, Kind.CLOCK_WRONG, Kind.REQUEST_TOO_LARGE, Kind.REFUSED}
 """Kinds of invocations for which no execution environment was made: Lambda neither counts nor bills them.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (Invocations)

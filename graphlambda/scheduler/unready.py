@@ -1,18 +1,21 @@
 """Functions that take no invocation yet, or not any more: when one may ask again.
 
-In: which function refused, and when. Out: how long to wait. Pure: must not read a clock, nor wait.
+In: which function refused, how, and when. Out: how long to wait. Pure: must not read a clock, nor wait.
 
-A function that is being made ready (its network interface, its snapshot, a right that is new) refuses everything that it
-is sent. So after a refusal one invocation asks at a time, after waits that grow; the others go where they are taken.
+A function that is being made ready (its network interface, its snapshot, a right that is new), or whose endpoint is out of
+reach, refuses everything that it is sent. So after a refusal one invocation asks at a time, after waits that grow; the others go where they are taken.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from graphlambda.scheduler.kinds import Kind
 
 ASKING_S = 5.0
 """Lambda refuses within this time: whoever asked for longer is being answered, and others may follow."""
@@ -20,7 +23,12 @@ ASKING_S = 5.0
 
 @dataclass(slots=True)
 class _Hold:
-    since_s: float
+    latest_s: float
+    """When it refused last."""
+
+    refused_s: Counter[Kind] = field(default_factory=Counter)
+    """For how long, in each way: the time before a refusal counts as of its kind."""
+
     tries: int = 0
     until_s: float = 0.0
     asked: bool = True
@@ -49,14 +57,16 @@ class Unready:
         if hold and not hold.asked:
             hold.asked, hold.until_s = True, now_s + ASKING_S
 
-    def refused(self, function: str, now_s: float, wait_s: Callable[[int], float]) -> float:
-        """Note a refusal; return for how long a function has refused. `wait_s` says how long to wait after so many."""
+    def refused(self, function: str, kind: Kind, now_s: float, wait_s: Callable[[int], float]) -> float:
+        """Note a refusal; return for how long a function has refused so. `wait_s` says how long to wait after so many."""
         hold = self._holds.setdefault(function, _Hold(now_s))
+        hold.refused_s[kind] += now_s - hold.latest_s
+        hold.latest_s = now_s
         if hold.asked:  # else it was sent before the others' refusals were known
             hold.asked = False
             hold.until_s = now_s + wait_s(hold.tries)
             hold.tries += 1
-        return now_s - hold.since_s
+        return hold.refused_s[kind]
 
     def taken(self, function: str) -> None:
         """Note that a function took an invocation."""

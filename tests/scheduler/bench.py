@@ -74,7 +74,7 @@ class Bench:
 class Late:
     """An invoker before another one, one of whose functions refuses for a while, in one way after the other."""
 
-    def __init__(self, inner: Invoker, function: str, told: Sequence[tuple[float, Reply]]) -> None:
+    def __init__(self, inner: Invoker, function: str, told: Sequence[tuple[float, Reply | OSError]]) -> None:
         """`told` says until when, in seconds of the loop, the function refuses in which way."""
         self._inner = inner
         self._function = function
@@ -87,6 +87,8 @@ class Late:
         for until_s, told in self._told:
             if function == self._function and now_s < until_s:
                 self.refusals += 1
+                if isinstance(told, OSError):
+                    raise told
                 return told
         return await self._inner.invoke(function, payload, timeout_s=timeout_s)
 

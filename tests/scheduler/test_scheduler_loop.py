@@ -275,7 +275,6 @@ def test_outcomes_told_twice_are_committed_once(bench: Bench) -> None:
     [
         (DEAD, EnvironmentLostError, "exit status 1", 3),
         (TimeoutError("no answer"), EnvironmentLostError, "no answer", 3),
-        (ConnectionRefusedError("refused"), InvokeError, "unreachable", 8),
         (refusal(500, "ServiceException"), InvokeError, "ServiceException", 5),
         (refusal(403, "ExpiredTokenException"), InvokeError, "aws sso login", 2),
         (refusal(502, "InvalidZipFileException"), InvokeError, "Deploy the program again", 1),

@@ -11,8 +11,9 @@ from graphlambda.errors import InvokeError
 from graphlambda.scheduler import Limits
 from graphlambda.scheduler.events import InvocationEnded, InvocationStarted
 from graphlambda.scheduler.gate import Came, Gate
+from graphlambda.scheduler.kinds import Kind
 from graphlambda.scheduler.limits import UNPACED
-from graphlambda.scheduler.policy import KNOWN_S, READY_S
+from graphlambda.scheduler.policy import KNOWN_S, READY_S, UNREACHABLE_S
 from graphlambda.scheduler.unready import ASKING_S, Unready
 from graphlambda.testing.invokers import refusal
 from graphlambda.testing.programs import program_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 PENDING = refusal(502, "ResourceNotReadyException")
 DENIED = refusal(403, "AccessDeniedException")
 ABSENT = refusal(404, "ResourceNotFoundException")
+REFUSED = ConnectionRefusedError("nobody listens")
 F, G = "gl-f", "gl-g"
 
 
@@ -38,7 +40,7 @@ def second(_tries: int) -> float:
 def test_after_a_refusal_nobody_asks_for_a_while_and_then_one() -> None:
     unready = Unready()
     assert (unready.wait_s(F, 0.0), bool(unready)) == (0.0, False)
-    assert unready.refused(F, 10.0, second) == 0.0
+    assert unready.refused(F, Kind.NOT_READY, 10.0, second) == 0.0
     assert (unready.wait_s(F, 10.25), unready.wait_s(G, 10.25)) == (0.75, 0.0)
     assert unready.wait_s(F, 11.0) == 0.0
     unready.enter(F, 11.0)
@@ -55,16 +57,27 @@ def test_what_was_sent_before_the_refusal_was_known_makes_no_wait_longer() -> No
         return 1.0
 
     for _ in range(100):
-        unready.refused(F, 10.0, noted)
+        unready.refused(F, Kind.NOT_READY, 10.0, noted)
     assert (tries, unready.wait_s(F, 10.0)) == ([0], 1.0)
     unready.enter(F, 11.0)
-    assert unready.refused(F, 11.5, noted) == 1.5
+    assert unready.refused(F, Kind.NOT_READY, 11.5, noted) == 1.5
     assert (tries, unready.wait_s(F, 11.5)) == ([0, 1], 1.0)
+
+
+def test_each_way_to_refuse_is_measured_by_itself() -> None:
+    unready = Unready()
+    told = [
+        (Kind.NOT_READY, 0.0),
+        (Kind.NOT_READY, 100.0),
+        (Kind.UNREACHABLE, 101.0),
+        (Kind.NOT_READY, 150.0),
+    ]
+    assert [unready.refused(F, kind, now_s, second) for kind, now_s in told] == [0.0, 100.0, 1.0, 149.0]
 
 
 def test_who_asks_and_is_not_refused_soon_is_followed_by_others() -> None:
     unready = Unready()
-    unready.refused(F, 0.0, second)
+    unready.refused(F, Kind.NOT_READY, 0.0, second)
     unready.enter(F, 1.0)
     unready.enter(F, 1.0 + ASKING_S)
     assert unready.wait_s(F, 1.0 + ASKING_S) == 0.0
@@ -73,7 +86,7 @@ def test_who_asks_and_is_not_refused_soon_is_followed_by_others() -> None:
 def test_the_gate_lets_a_function_go_that_took_an_invocation() -> None:
     gate = Gate(UNPACED, 8)
     assert not gate.holds
-    gate.unready.refused(F, 0.0, second)
+    gate.unready.refused(F, Kind.NOT_READY, 0.0, second)
     assert (gate.holds, gate.wait_s(F, 0.0), gate.wait_s(G, 0.0)) == (True, 1.0, 0.0)
     gate.leave(gate.enter(F, 1.0), Came.NOWHERE)
     assert gate.holds
@@ -89,10 +102,11 @@ def ran(bench: Bench, program: Any, late: Late, **limits: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("told", "until_s"), [(PENDING, 240.0), (DENIED, KNOWN_S - 11), (ABSENT, KNOWN_S - 11)]
+    ("told", "until_s"),
+    [(PENDING, 240.0), (DENIED, KNOWN_S - 11), (ABSENT, KNOWN_S - 11), (REFUSED, UNREACHABLE_S - 11)],
 )
 def test_a_function_that_is_ready_late_costs_few_requests_and_no_attempt(
-    bench: Bench, told: Reply, until_s: float
+    bench: Bench, told: Reply | OSError, until_s: float
 ) -> None:
     late = Late(bench.inner, F, [(until_s, told)])
     assert ran(bench, wide(12), late, batch=1, concurrency=4, idempotent=False) == WIDE_12
@@ -106,14 +120,22 @@ def test_a_function_that_is_ready_late_costs_few_requests_and_no_attempt(
         (PENDING, READY_S, r"not taken for 60\d s: not ready: ResourceNotReadyException: no\. Deploy"),
         (DENIED, KNOWN_S, r"not taken for 3\d s: access denied: .*`lambda:InvokeFunction`"),
         (ABSENT, KNOWN_S, r"not taken for 3\d s: missing function: .*Deploy the program again"),
+        (REFUSED, UNREACHABLE_S, r"not taken for 3\d s: unreachable: nobody listens\. Is the endpoint up"),
     ],
 )
 def test_a_function_that_never_gets_ready_ends_the_run_within_its_bound(
-    bench: Bench, told: Reply, bound_s: float, said: str
+    bench: Bench, told: Reply | OSError, bound_s: float, said: str
 ) -> None:
     with pytest.raises(InvokeError, match=rf"operation f \(function gl-f\): {said}"):
         ran(bench, wide(12), Late(bench.inner, F, [(1e9, told)]), batch=1, concurrency=4)
     assert bound_s < bench.events[-1].at_s - bench.events[0].at_s < bound_s + 11
+
+
+def test_an_endpoint_that_is_out_of_reach_for_a_moment_does_not_end_a_run_that_waited_for_something_else(
+    bench: Bench,
+) -> None:
+    late = Late(bench.inner, F, [(UNREACHABLE_S + 30, PENDING), (UNREACHABLE_S + 40, REFUSED)])
+    assert ran(bench, wide(12), late, batch=1, concurrency=4) == WIDE_12
 
 
 def test_other_functions_go_on_while_one_is_not_ready(bench: Bench) -> None:
