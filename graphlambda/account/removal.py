@@ -18,7 +18,7 @@ from graphlambda.deployer.sweep import Sweep
 from graphlambda.errors import CloudError, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from graphlambda.account.aws import Account
     from graphlambda.account.standing import Standing
@@ -43,11 +43,11 @@ class Proved:
     look: Callable[[], Sweep]
     """Returns what is ours and nobody needs, and what stays, each with its reason."""
 
-    delete: Callable[[Sweep], Iterable[Piece]]
-    """Deletes what was agreed to, as far as nobody needs it by now."""
+    delete: Callable[[Sweep], object]
+    """Deletes what was agreed to, as far as nobody needs it by now; returns when Lambda needs their role no more."""
 
 
-NOTHING_PROVED = Proved(look=lambda: Sweep(gone=(), stays=()), delete=lambda _: ())
+NOTHING_PROVED = Proved(look=lambda: Sweep(gone=(), stays=()), delete=lambda _: None)
 """Without the root key nothing shows who made a function."""
 
 
@@ -107,9 +107,7 @@ class Removal:
         """
         standing = survey(self.account, self.names)
         self.agreeable(standing)
-        gone = [piece.name for piece in self.proved.delete(agreed) if piece.tag is not None]
-        for name in gone:
-            self._await_end(name)
+        self.proved.delete(agreed)
         self._await_interfaces(standing)
         self.agreeable(survey(self.account, self.names))
         if standing.bucket:
@@ -118,20 +116,6 @@ class Removal:
             delete(self.account, self.names, self.patience)
         self._remove_bucket()
         return survey(self.account, self.names)
-
-    def _await_end(self, function: str) -> None:
-        """Wait until Lambda needs the role of a function no more: in a VPC it takes its network interfaces back first."""
-
-        def look() -> str:
-            try:
-                answer = self.account.ask("lambda", "get_function", FunctionName=function)
-            except CloudError as error:
-                if error.code == "ResourceNotFoundException":
-                    return ABSENT
-                raise
-            return str(answer["Configuration"].get("State", "Active"))
-
-        self.patience.until(look, lambda state: state != "Deleting", f"the function {function}")
 
     def _await_interfaces(self, standing: Standing) -> None:
         """Wait until Lambda has taken back the network interfaces in security groups that go with the stack."""

@@ -5,20 +5,20 @@ In: a configuration, what stands. Out: a `Removal`. Must not remove anything.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from graphlambda.account.removal import NOTHING_PROVED, Proved, Removal
 from graphlambda.api.account import forget, root_in
 from graphlambda.api.records import manifests_in
 from graphlambda.deployer import sweep
+from graphlambda.deployer.threads import LOOKERS, at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from graphlambda.account.aws import Account
     from graphlambda.account.standing import Standing
     from graphlambda.config import Config
-    from graphlambda.deployer.sweep import Piece, Sweep
+    from graphlambda.deployer.sweep import Sweep
 
 
 def removal_of(config: Config, account: Account, standing: Standing) -> Removal:
@@ -49,7 +49,9 @@ def _proved(config: Config, standing: Standing) -> Proved:
             older_than_s=float("-inf"),
         )
 
-    def delete(agreed: Sweep) -> Iterator[Piece]:
-        return sweep.carry_out(agreed, look(), cloud, manifests)
+    def delete(agreed: Sweep) -> None:
+        gone = [*sweep.carry_out(agreed, look(), cloud, manifests)]
+        functions = (piece.name for piece in gone if piece.tag is not None)
+        deque(at_once(cloud.wait_gone, functions, threads=LOOKERS), maxlen=0)
 
     return Proved(look=look, delete=delete)

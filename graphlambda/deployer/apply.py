@@ -173,13 +173,15 @@ class Maker:
         return {name: self._shelf.place(value.zip_path) for name, value in too_large.items() if self._shelf}
 
     def _deleted(self, call: Call) -> Made:
-        """Delete a function that failed; that another deployer has done so is no error."""
+        """Delete a function that failed, and wait until its name is free; that another deployer has done so is no error."""
         try:
-            return self._cloud.call(call)
+            made = self._cloud.call(call)
         except CloudError as error:
             if error.code == "ResourceNotFoundException":
                 return Made("", new=False)
             raise
+        self._cloud.wait_gone(call.subject)
+        return made
 
 
 def _resolve(value: Any, made: Mapping[str, Made]) -> Any:

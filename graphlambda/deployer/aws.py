@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -24,7 +23,6 @@ from botocore.session import get_session
 from graphlambda.deployer.functions import (
     AccountLimits,
     Call,
-    Configuration,
     Deployed,
     DeployedFunction,
     DeployedLayer,
@@ -32,10 +30,13 @@ from graphlambda.deployer.functions import (
     Provisioned,
     version_of,
 )
-from graphlambda.deployer.plan import FAILED, READY
+from graphlambda.deployer.plan import DELETING, ENDING, FAILED, READY
+from graphlambda.deployer.reports import read_function, read_layer
 from graphlambda.deployer.retry import UNREACHABLE, Paces, backoff, paces_of, remedy
 from graphlambda.deployer.threads import LOOKERS, AtOnce, at_once
 from graphlambda.errors import CloudError, DeployTimeoutError
+
+T = TypeVar("T")
 
 READ_TIMEOUT_S = 120
 """An upload of a large layer is unpacked before it is answered."""
@@ -45,6 +46,9 @@ PAGE = 50
 
 ACTIVE_TIMEOUT_S = 300.0
 """As long as AWS's own waiter `function_active_v2` waits; functions outside a VPC take seconds."""
+
+GONE_TIMEOUT_S = 2_700.0
+"""How long a deletion may take: of a function in a VPC Lambda first takes its network interface back, in up to 40 minutes."""
 
 UNKNOWN_S = 10.0
 """How long AWS's reads may lag behind what was made; AWS promises no bound."""
@@ -56,6 +60,8 @@ _LIBC = "x-graphlambda-libc"
 """A header of GetAccountSettings by which the local Lambda says what C library its functions have."""
 
 _ABSENT, _DENIED = "ResourceNotFoundException", "AccessDeniedException"
+_CONFLICT = "ResourceConflictException"
+"""The name is taken, or the function is being made, changed or deleted."""
 
 
 def aws_cloud(region: str) -> AwsCloud:
@@ -108,23 +114,22 @@ class AwsCloud:
         )
 
     def call(self, call: Call) -> Made:
-        """Make one call of a plan."""
-        try:
-            answer = self._send(call.method, _with_bytes(call.params))
-        except CloudError as error:
-            if call.method == "create_function" and error.code == "ResourceConflictException":
-                return Made("", new=False)
-            raise
-        arn = str(answer.get("LayerVersionArn") or answer.get("FunctionArn") or "")
-        code_sha256 = answer.get("CodeSha256") or answer.get("Content", {}).get("CodeSha256", "")
-        return Made(arn, new=True, code_sha256=code_sha256)
+        """Make one call of a plan; again, where the function it is about is not ready for it."""
+
+        def made(waited_s: float) -> Made | None:
+            try:
+                return self._made(call)
+            except CloudError as error:
+                if error.code != _CONFLICT or waited_s > ACTIVE_TIMEOUT_S:
+                    raise
+                return Made("", new=False) if self._is_done(call) else None
+
+        return self._until(made)
 
     def layer_version(self, arn: str) -> DeployedLayer:
         """Return one version of a layer."""
         layer, _, number = arn.rpartition(":")
-        return _read_layer(
-            self._send("get_layer_version", {"LayerName": layer, "VersionNumber": int(number)})
-        )
+        return read_layer(self._send("get_layer_version", {"LayerName": layer, "VersionNumber": int(number)}))
 
     def names(self, prefix: str) -> tuple[list[str], list[str]]:
         """Return the names of all functions, and of all layers, that begin so; 50 a call of the account's."""
@@ -141,20 +146,35 @@ class AwsCloud:
         return [version["LayerVersionArn"] for version in _absent_is_empty(pages)]
 
     def wait_active(self, name: str) -> DeployedFunction:
-        """Look, first often and then each second, until the function can be invoked."""
-        start_s = self.clock()
-        pause_s, longest_s = self.poll_s
-        while True:
+        """Look until the function can be invoked."""
+
+        def active(waited_s: float) -> DeployedFunction | None:
             function = self._function(name)
-            waited_s = self.clock() - start_s
             if function is not None and function.state in READY:
                 return function
             if function is None and waited_s >= self.unknown_s:
                 raise CloudError(f"get_function {name}", _ABSENT, f"Function not found: {name}")
             if function is not None:
                 _still_pending(name, function, waited_s)
-            self.sleep(pause_s)
-            pause_s = min(longest_s, pause_s * 1.5)
+            return None
+
+        return self._until(active)
+
+    def wait_gone(self, name: str) -> None:
+        """Look until the function is gone."""
+
+        def gone(waited_s: float) -> bool | None:
+            function = self._function(name)
+            if function is None or (function.state not in ENDING and waited_s >= self.unknown_s):
+                return True
+            if waited_s > GONE_TIMEOUT_S:
+                raise DeployTimeoutError(
+                    f"function {name!r} was deleted, and is still {function.state} after {GONE_TIMEOUT_S / 60:.0f} minutes "
+                    f"({function.reason or 'Lambda gives no reason'}). Try again later to go on waiting"
+                )
+            return None
+
+        self._until(gone)
 
     def provisioned(self, function: str) -> Provisioned | None:
         """Return what is initialised in advance of a version of a function."""
@@ -186,6 +206,32 @@ class AwsCloud:
             libc=answer["ResponseMetadata"]["HTTPHeaders"].get(_LIBC),
         )
 
+    def _until(self, look: Callable[[float], T | None]) -> T:
+        """Look, first often and then each second, until that brings something; each look is told for how long it was waited."""
+        start_s = self.clock()
+        pause_s, longest_s = self.poll_s
+        while (found := look(self.clock() - start_s)) is None:
+            self.sleep(pause_s)
+            pause_s = min(longest_s, pause_s * 1.5)
+        return found
+
+    def _made(self, call: Call) -> Made:
+        answer = self._send(call.method, _with_bytes(call.params))
+        arn = str(answer.get("LayerVersionArn") or answer.get("FunctionArn") or "")
+        code_sha256 = answer.get("CodeSha256") or answer.get("Content", {}).get("CodeSha256", "")
+        return Made(arn, new=True, code_sha256=code_sha256)
+
+    def _is_done(self, call: Call) -> bool:
+        """Whether somebody else has done, or does, what a call asks for that met another: AWS says no more than that."""
+        match call.method:
+            case "create_function":
+                found = self._function(call.subject)
+                return found is not None and found.state not in ENDING
+            case "delete_function":
+                found = self._function(call.subject)
+                return found is None or found.state == DELETING
+        return False
+
     def _worth_a_look(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the functions that may be there: of many names, a list of all tells in fewer calls, if the account has few."""
         most = len(names) // PAGE * PAGE
@@ -204,7 +250,7 @@ class AwsCloud:
 
     def _function(self, name: str) -> DeployedFunction | None:
         try:
-            return _read_function(self._send("get_function", {"FunctionName": name}))
+            return read_function(self._send("get_function", {"FunctionName": name}))
         except CloudError as error:
             if error.code == _ABSENT:
                 return None
@@ -309,51 +355,3 @@ def _still_pending(name: str, function: DeployedFunction, waited_s: float) -> No
             f"function {name!r} is still {function.state} after {ACTIVE_TIMEOUT_S:.0f} s ({why}). "
             "Deploy again to go on waiting"
         )
-
-
-def _read_function(answer: Mapping[str, Any]) -> DeployedFunction:
-    """Translate what GetFunction answers."""
-    report = answer["Configuration"]
-    placed = report.get("VpcConfig") or {}
-    return DeployedFunction(
-        arn=report["FunctionArn"],
-        state=report.get("State", "Active"),
-        reason=report.get("StateReason", ""),
-        configuration=Configuration(
-            code_sha256=report["CodeSha256"],
-            role=report["Role"],
-            runtime=report.get("Runtime", ""),  # an image has neither: somebody else's
-            handler=report.get("Handler", ""),
-            architecture=report["Architectures"][0],
-            memory_mb=report["MemorySize"],
-            timeout_s=report["Timeout"],
-            ephemeral_mb=report["EphemeralStorage"]["Size"],
-            environment=tuple(sorted(report.get("Environment", {}).get("Variables", {}).items())),
-            layers=tuple(layer["Arn"].split(":")[-2] for layer in report.get("Layers", ())),
-            subnets=tuple(sorted(placed.get("SubnetIds", ()))),
-            security_groups=tuple(sorted(placed.get("SecurityGroupIds", ()))),
-            snap_start=report.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
-        ),
-        layers=tuple(layer["Arn"] for layer in report.get("Layers", ())),
-        tags=answer.get("Tags") or {},
-        age_s=_age_s(report.get("LastModified", "")),
-        reserved=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
-    )
-
-
-def _read_layer(answer: Mapping[str, Any]) -> DeployedLayer:
-    """Translate what GetLayerVersion answers."""
-    return DeployedLayer(
-        answer["LayerVersionArn"],
-        answer.get("Description", ""),
-        answer["Content"]["CodeSha256"],
-        _age_s(answer.get("CreatedDate", "")),
-    )
-
-
-def _age_s(date: str) -> float:
-    """Return how long ago it was; 0 where nobody says. A date without a zone is Greenwich's."""
-    if not date:
-        return 0.0
-    then = datetime.fromisoformat(date)
-    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()

@@ -52,7 +52,8 @@ class Cloud(Protocol):
         """Make one call of a plan; its params hold no `Ref`, and `Path`s stand for the files' bytes.
 
         To create what somebody has created since it was described is no error: `Made.new` is then false,
-        and what is there is for the caller to compare.
+        and what is there is for the caller to compare; nor is it to delete what somebody else deletes. A call that the
+        service is too busy for with the same function is made again for a while.
 
         Raises:
             CloudError: the control plane refused.
@@ -71,4 +72,12 @@ class Cloud(Protocol):
         Raises:
             CloudError: there is no such function, or its creation failed.
             DeployTimeoutError: it is neither active nor failed after the time that this cloud allows.
+        """
+
+    def wait_gone(self, name: str) -> None:
+        """Wait until a function that was deleted is gone, or another is there in its place: AWS deletes some time later.
+
+        Raises:
+            CloudError: the control plane refused to say.
+            DeployTimeoutError: it is there after the time that this cloud allows.
         """

@@ -53,9 +53,10 @@ class Plan:
         yield f"{self.endpoint}: {len(self.calls)} calls would change something; {there} functions are there"
         layers = {layer.name: _carried(layer.zip_bytes) for layer in self.layers}
         functions = {spec.name: f"{_carried(spec.zip_bytes)}  {_told(spec)}" for spec in self.functions}
+        states = {found.name.partition(":")[0]: found.state for found in self.deployed.functions.values()}
         for call in self.calls:
             about = layers.get(call.subject) or functions[call.subject]
-            carries = "it failed" if call.method == "delete_function" else about
+            carries = f"it is {states[call.subject]}" if call.method == "delete_function" else about
             yield f"  {_VERBS[call.method]:<8} {call.subject:<64}  {carries}"
 
 

@@ -33,8 +33,12 @@ _NO_LOGS = {"LogFormat": "JSON", "ApplicationLogLevel": "FATAL", "SystemLogLevel
 READY = frozenset({"Active", "Inactive"})
 """States in which a function takes invocations; the first one wakes an inactive function by itself."""
 
-FAILED, PENDING = "Failed", "Pending"
-"""State of a function whose creation went wrong: it never recovers; of one that is being created (AWS: Lambda function states)."""
+FAILED, PENDING, DELETING = "Failed", "Pending", "Deleting"
+"""State of a function whose creation went wrong: it never recovers; of one that is being created; of one that is being deleted,
+whose name is taken until it is gone (AWS: Lambda function states)."""
+
+ENDING = frozenset({FAILED, DELETING})
+"""States that a function leaves by being deleted, and by nothing else."""
 
 STUCK_S = 900.0
 """A function that is pending for so long never gets out of it: in a VPC creation takes several minutes, not fifteen."""
@@ -48,8 +52,8 @@ def plan(
 ) -> tuple[Call, ...]:
     """Return the calls that make the account hold all `functions` and the `layers` that new ones need.
 
-    Layers first, each published once; then failed functions go; then one create for each function that is not
-    there. Nothing is asked for what exists: names are content addresses. That what exists is ours is not looked
+    Layers first, each published once; then failed functions go, and those that are going; then one create for each
+    function that is not there. Nothing is asked for what exists: names are content addresses. That what exists is ours is not looked
     at here: see `proofs`.
     """
     missing = {spec.name: spec for spec in functions if not usable(spec.invoked, deployed)}
@@ -73,7 +77,7 @@ def plan(
 def usable(name: str, deployed: Deployed) -> bool:
     """Return whether a function, or a version of one, is there and may become, or is, active."""
     found = deployed.functions.get(name)
-    if found is None or found.state == FAILED:
+    if found is None or found.state in ENDING:
         return False
     return found.state != PENDING or found.age_s < STUCK_S
 

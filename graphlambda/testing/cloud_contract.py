@@ -137,6 +137,7 @@ class CloudTests(ABC):
         self._apply(cloud, layer, function)
         cloud.wait_active(function.name)
         cloud.call(Call("delete_function", {"FunctionName": function.name}))
+        cloud.wait_gone(function.name)
         assert cloud.describe(functions=[function.name]).functions == {}
         assert self._apply(cloud, layer, function)[function.name].new
 

@@ -146,6 +146,9 @@ class RecordingCloud:
                 raise DeployTimeoutError(f"function {name!r} is still {function.state}")
             return function
 
+    def wait_gone(self, name: str) -> None:
+        """Return at once: what is deleted here is gone."""
+
     def _known(self, name: str) -> bool:
         self.reads.append(("describe_function", name))
         return name in self._all()

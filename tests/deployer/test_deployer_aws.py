@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from graphlambda.deployer.aws import ACTIVE_TIMEOUT_S, PAGE, AwsCloud, aws_cloud, endpoint_cloud
+from graphlambda.deployer.aws import (
+    ACTIVE_TIMEOUT_S,
+    GONE_TIMEOUT_S,
+    PAGE,
+    AwsCloud,
+    aws_cloud,
+    endpoint_cloud,
+)
 from graphlambda.deployer.functions import AccountLimits, Call, Made
 from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, Paces, TokenBucket
 from graphlambda.errors import CloudError, DeployTimeoutError
@@ -57,6 +64,9 @@ class ScriptedClient:
 
 def refusal(code: str, message: str = "no") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Any")
+
+
+TAKEN, ABSENT = refusal("ResourceConflictException"), refusal("ResourceNotFoundException")
 
 
 def report(state: str, reason: str = "") -> dict[str, Any]:
@@ -146,14 +156,20 @@ def test_waits_double_up_to_their_cap_and_end() -> None:
 
 def test_a_name_that_is_taken_is_no_error_when_creating(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK")
-    cloud, _, _ = cloud_of(refusal("ResourceConflictException"))
+    cloud, _, _ = cloud_of(TAKEN, report("Pending"))
     assert cloud.call(create(tmp_path / "a.zip")) == Made("", new=False)
 
 
-def test_a_conflict_of_any_other_call_is_an_error() -> None:
-    cloud, _, _ = cloud_of(refusal("ResourceConflictException"))
-    with pytest.raises(CloudError, match="ResourceConflictException"):
-        cloud.call(Call("delete_function", {"FunctionName": NAME}))
+def test_any_other_call_that_meets_another_is_made_again_for_a_while() -> None:
+    reserve = Call("put_function_concurrency", {"FunctionName": NAME, "ReservedConcurrentExecutions": 1})
+    cloud, _, _ = cloud_of(TAKEN, TAKEN, {})
+    assert cloud.call(reserve).new
+    cloud, _, time = cloud_of(TAKEN)
+    with pytest.raises(
+        CloudError, match=r"put_function_concurrency .* failed with ResourceConflictException"
+    ):
+        cloud.call(reserve)
+    assert ACTIVE_TIMEOUT_S < time.now_s < ACTIVE_TIMEOUT_S + 2
 
 
 def test_a_function_is_looked_at_less_and_less_often_until_it_is_active() -> None:
@@ -280,3 +296,47 @@ def test_no_client_retries_by_itself_nor_asks_a_proxy_on_the_way_to_loopback(
         assert cloud.client.meta.config.retries["total_max_attempts"] == 1
     assert loopback.client.meta.config.proxies == {}
     assert loopback.endpoint == "http://127.0.0.1:1"
+
+
+def test_a_name_that_is_not_free_yet_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    cloud, client, time = cloud_of(TAKEN, report("Deleting"), TAKEN, ABSENT, {"FunctionArn": ARN})
+    assert cloud.call(create(tmp_path / "a.zip")) == Made(ARN, new=True)
+    assert [method for method, _ in client.sent] == [
+        "create_function", "get_function", "create_function", "get_function", "create_function",
+    ]  # fmt: skip
+    assert len(time.slept_s) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "new"),
+    [([TAKEN, report("Deleting")], False), ([TAKEN, ABSENT], False), ([TAKEN, report("Pending"), {}], True)],
+    ids=["it is being deleted", "it is gone", "it is being made"],
+)
+def test_a_deletion_that_meets_another_call_is_somebody_elses_or_made_again(
+    script: list[Any], *, new: bool
+) -> None:
+    cloud, _, _ = cloud_of(*script)
+    assert cloud.call(Call("delete_function", {"FunctionName": NAME})) == Made("", new=new)
+
+
+def test_a_function_is_gone_when_nobody_knows_it_or_another_has_its_name() -> None:
+    cloud, client, _ = cloud_of(report("Deleting"), report("Failed"), ABSENT)
+    cloud.wait_gone(NAME)
+    assert len(client.sent) == 3
+    cloud, client, time = cloud_of(report("Active"))
+    replace(cloud, unknown_s=10.0).wait_gone(NAME)
+    assert 10.0 <= time.now_s < 12.0
+
+
+def test_waits_for_what_never_ends_are_bounded_and_say_for_what(tmp_path: Path) -> None:
+    cloud, _, time = cloud_of(report("Deleting", "it has an interface"))
+    with pytest.raises(DeployTimeoutError, match=rf"{NAME}.*still Deleting .*45 minutes .*an interface"):
+        cloud.wait_gone(NAME)
+    assert GONE_TIMEOUT_S < time.now_s < GONE_TIMEOUT_S + 2
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    cloud, client, time = cloud_of(TAKEN)
+    client.script = [TAKEN, report("Deleting")] * 1000
+    with pytest.raises(CloudError, match=r"create_function .* failed with ResourceConflictException"):
+        cloud.call(create(tmp_path / "a.zip"))
+    assert ACTIVE_TIMEOUT_S < time.now_s < ACTIVE_TIMEOUT_S + 2

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from graphlambda.deployer import Deployment, Settings, deploy
 from graphlambda.deployer.aws import POLL_S, UNKNOWN_S, AwsCloud
+from graphlambda.deployer.functions import Call
 from graphlambda.deployer.retry import aws_paces
 from graphlambda.scheduler import Limits as RunLimits
 from graphlambda.scheduler.invoke import Reply
@@ -100,6 +101,22 @@ def test_a_deploy_comes_to_its_end_on_a_bad_day(
     assert account.ledger.refusals["InvalidParameterValueException"] > 0
     assert set(account.ledger.mishaps) == set(Mishap) - {Mishap.NONE}
     assert deployed(artifacts, cloud, turns) == replace(made, created=())
+
+
+def test_what_is_being_deleted_is_made_again_once_its_name_is_free(
+    tmp_path: Path, connected: Callable[[Account], Any], turns: Turns
+) -> None:
+    account = account_of(Conditions(deleting=Spread(20.0, 20.0)))
+    cloud = cloud_of(account, connected, turns)
+    artifacts = artifacts_of(tmp_path, 2)
+    first, second = deployed(artifacts, cloud, turns).functions.values()
+    cloud.call(Call("delete_function", {"FunctionName": first}))
+    began_s = turns.clock()
+    assert deployed(artifacts, cloud, turns).created == (first,)
+    assert 20.0 <= turns.clock() - began_s < 23.0
+    found = cloud.describe(functions=[first, second]).functions
+    assert {function.state for function in found.values()} == {"Active"}
+    assert account.ledger.refusals == {"ResourceConflictException": 1}, "the deletion, and no creation"
 
 
 def always(mishap: Mishap, **waits: Spread) -> Conditions:

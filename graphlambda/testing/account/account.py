@@ -71,6 +71,9 @@ class Standing:
     kept: Mapping[str, Any]
     """Members of its configuration."""
 
+    report: Mapping[str, Any]
+    """What GetFunction tells of it while it is deleted."""
+
     log_group: str
 
 
@@ -109,6 +112,8 @@ class Account:
         self.invocations = InvokeQuotas(limits)
         self._control = ControlQuotas(limits)
         self._functions: dict[str, Standing] = {}
+        self._ending: dict[str, tuple[float, Standing]] = {}
+        """Functions that are deleted, and until when they are about to be."""
         self._layers: dict[str, float] = {}
         """Since when every read finds a layer version, by ARN."""
         self._roles: dict[str, float] = {}
@@ -158,6 +163,8 @@ class Account:
 
     def told(self, passed: Passed, answer: Answer, now_s: float) -> Answer:
         """Return what the account answers, where the control plane behind answers this."""
+        if passed.operation == "get_function" and (ending := self._deleting(passed.call, now_s)):
+            return document(200, ending.report)
         body = _renamed(answer.body, *self._arns)
         change = getattr(self, f"_after_{passed.operation}", None)
         if answer.status >= 300 or change is None:
@@ -188,12 +195,7 @@ class Account:
         standing = self._functions.get(function)
         if standing is not None and now_s < standing.pending_until_s:
             self.ledger.refusals["ResourceConflictException"] += 1
-            raise ServiceError(
-                409,
-                "ResourceConflictException",
-                "The operation cannot be performed at this time. The function is currently in the following state: "
-                "Pending",
-            )
+            raise _conflict("Pending")
         begun = self.invocations.begin(function, now_s)
         if isinstance(begun, Throttle):
             raise self._throttled(begun)
@@ -222,7 +224,18 @@ class Account:
         self.ledger.throttles[throttle.reason] += 1
         return RefusedError(throttled(throttle.reason), throttle.retry_after_s)
 
+    def _deleting(self, call: Call, now_s: float) -> Standing | None:
+        """Return what stood under a name that is not free yet."""
+        name = function_name(call.names.get("function") or call.body["FunctionName"])
+        until_s, standing = self._ending.get(name, (now_s, None))
+        return standing if now_s < until_s else None
+
+    def _before_delete_function(self, call: Call, now_s: float) -> None:
+        if self._deleting(call, now_s):
+            raise _conflict("Deleting")
+
     def _before_create_function(self, call: Call, now_s: float) -> None:
+        self._before_delete_function(call, now_s)
         memory_mb, role = call.body.get("MemorySize", 128), call.body.get("Role", "")
         if isinstance(memory_mb, int) and memory_mb > self.limits.memory_mb:
             raise invalid(
@@ -241,6 +254,15 @@ class Account:
             now_s + self.dice.wait_s(kind),
             now_s + self.dice.wait_s("stale"),
             kept,
+            {
+                "Configuration": {
+                    **content,
+                    **kept,
+                    "State": "Deleting",
+                    "StateReason": "It is being deleted.",
+                },
+                "Tags": call.body.get("Tags"),
+            },
             content["LoggingConfig"]["LogGroup"],
         )
         return {**content, **kept}
@@ -287,9 +309,10 @@ class Account:
         pending = {"State": "Pending", "StateReasonCode": "Creating", "StateReason": "It is being created."}
         return {**configuration, **standing.kept, **(pending if now_s < standing.pending_until_s else {})}
 
-    def _after_delete_function(self, call: Call, _content: dict[str, Any], _now_s: float) -> None:
+    def _after_delete_function(self, call: Call, _content: dict[str, Any], now_s: float) -> None:
         name = function_name(call.names["function"])
-        self._functions.pop(name, None)
+        if standing := self._functions.pop(name, None):
+            self._ending[name] = now_s + self.dice.wait_s("deleting"), standing
         self.invocations.forget(name)
 
     def _after_publish_layer_version(self, _call: Call, content: dict[str, Any], now_s: float) -> None:
@@ -348,6 +371,11 @@ _RESERVING = frozenset(
     {"put_function_concurrency", "get_function_concurrency", "delete_function_concurrency"}
 )
 """Calls that the account answers: what stands behind is only asked whether the function is there."""
+
+
+def _conflict(state: str) -> ServiceError:
+    told = f"The operation cannot be performed at this time. The function is currently in the following state: {state}"
+    return ServiceError(409, "ResourceConflictException", told)
 
 
 def _reservation(wanted: int | None) -> dict[str, Any]:

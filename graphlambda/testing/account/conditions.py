@@ -79,6 +79,9 @@ class Conditions:
     pending_vpc: Spread = AT_ONCE
     """The same in a VPC, for the first function on its subnets and security groups."""
 
+    deleting: Spread = AT_ONCE
+    """How long a deleted function is `Deleting`, and its name is taken."""
+
     role_late: Spread = AT_ONCE
     """How long Lambda cannot assume a role that it is told of for the first time."""
 
@@ -96,6 +99,7 @@ TYPICAL = Conditions(
     cold=Spread(0.25, 0.9),
     pending=Spread(1.5, 4.0),
     pending_vpc=Spread(90.0, 240.0),
+    deleting=Spread(1.0, 5.0),
     role_late=Spread(8.0, 30.0),
 )
 """A good day."""
