@@ -8,7 +8,7 @@ reach, refuses everything that it is sent. So after a refusal one invocation ask
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ class _Hold:
     latest_s: float
     """When it refused last."""
 
-    refused_s: Counter[Kind] = field(default_factory=Counter)
+    refused_s: defaultdict[Kind, float] = field(default_factory=lambda: defaultdict(float))
     """For how long, in each way: the time before a refusal counts as of its kind."""
 
     tries: int = 0
