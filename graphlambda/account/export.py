@@ -6,7 +6,7 @@ other means leaves a deploy nothing to do.
 
 Sources: AWS, "CloudFormation template reference", AWS::Lambda::Function, Version, LayerVersion, AWS::IAM::ManagedPolicy; Terraform, "JSON
 Configuration Syntax", and its AWS provider, aws_lambda_function, aws_lambda_layer_version, aws_s3_object, aws_iam_policy,
-aws_lambda_provisioned_concurrency_config.
+aws_lambda_provisioned_concurrency_config; all arguments, their types and what is required, held against the schema of its release 6.25.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ZIPS = "artifacts"
 MOST_RESOURCES = 500
 """In one template (AWS: CloudFormation quotas)."""
 
-_PROVIDER = {"source": "hashicorp/aws", "version": ">= 5.32"}
-"""The first release that knows of `logging_config`."""
+_PROVIDER = {"source": "hashicorp/aws", "version": ">= 5.76"}
+"""The first release that knows of Python 3.13; `logging_config` came before."""
 
 _CODE = {"create_function": "Code", "publish_layer_version": "Content"}
 """By call, the param that says where its zip is."""

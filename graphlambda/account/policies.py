@@ -62,8 +62,6 @@ _INTERFACES = (
 _LOOK = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
 _KEEP = (
     "lambda:DeleteFunction",
-    "lambda:DeleteProvisionedConcurrencyConfig",
-    "lambda:GetProvisionedConcurrencyConfig",
     "lambda:ListTags",
     "lambda:PublishVersion",
     "lambda:PutFunctionConcurrency",
@@ -71,6 +69,9 @@ _KEEP = (
     "lambda:TagResource",
 )
 """Nothing here changes the code or the settings of a function that is there."""
+
+_RUN = ("lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig", "lambda:InvokeFunction")
+"""A run looks first whether a function is what its name promises."""
 
 _STACK = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
 _READ, _WRITE = ("s3:GetObject",), ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject")
@@ -84,9 +85,7 @@ def deployer(names: Names, choices: Choices) -> Policy:
         _allow("MakeFunctions", ("lambda:CreateFunction",), names.functions_arn, with_our_layers),
         _allow("KeepFunctions", _KEEP, names.functions_arn),
         _allow("MakeLayers", ("lambda:PublishLayerVersion",), names.layers_arn),
-        _allow(
-            "KeepLayers", ("lambda:DeleteLayerVersion", "lambda:GetLayerVersion"), f"{names.layers_arn}:*"
-        ),
+        _allow("KeepLayers", ("lambda:DeleteLayerVersion",), f"{names.layers_arn}:*"),
         _allow("List", ("lambda:ListFunctions", "lambda:ListLayerVersions", "lambda:ListLayers"), EVERYTHING),
         _allow("ReadWhatTheStackIs", _STACK, names.stack_arn),
         _allow("Deploy", _READ + _WRITE, _below(names, choices, ARTIFACTS, MANIFESTS)),
@@ -156,7 +155,8 @@ def _runs(names: Names, choices: Choices, functions: Iterable[str] = ()) -> Iter
     place = names.bucket_arn(choices.bucket)
     root_key = f"{place}/{names.prefix}/{KEYS}/{ROOT_KEY}"
     return (
-        _allow("Run", ("lambda:GetFunction", "lambda:InvokeFunction"), [*functions] or names.functions_arn),
+        _allow("Run", _RUN, [*functions] or names.functions_arn),
+        _allow("LookAtLayers", ("lambda:GetLayerVersion",), f"{names.layers_arn}:*"),
         _allow("ReadLimits", ("lambda:GetAccountSettings",), EVERYTHING),
         _allow("ReadTheStack", ("cloudformation:DescribeStacks",), names.stack_arn),
         _allow("ReadTheRootKey", _READ, root_key),

@@ -121,7 +121,9 @@ class Manifests:
             return
         said = Manifest(subject=subject, reported=reported, owner=str(self._client()), made_s=self._clock())
         content = seal(json.dumps(asdict(said)).encode(), self._key, _MANIFEST)
-        with _translated(f"the manifest of {subject}"):
+        with _translated(
+            f"the manifest of {subject}, without which it is not made (who only runs writes none),"
+        ):
             folder = self._folders.of(subject)
             folder.begin()
             folder.create(place, [content])

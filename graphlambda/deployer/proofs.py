@@ -4,13 +4,15 @@ In: specs, what the service reports, manifests, the bytes that we hold. Out: not
 was found and what to do. Must not make or delete anything.
 
 A function is ours if its settings are what its name promises, and a manifest under the deployment's key names all that the
-service reports of it; or, without one, if its code and its layers' code are the bytes that we hold ourselves.
+service reports of it; or, without one, if its code and its layers' code are the bytes that we hold ourselves. Of what is proved
+so, whoever deploys leaves a manifest; who only runs may not, and runs it all the same.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 _REMEDY = (
     "Nothing of it was run. Find out who made it; then delete it, or choose another deployment_id= "
     "(GRAPHLAMBDA_DEPLOYMENT_ID). All who deploy under one id need one root key"
+)
+_EXPORTED = (
+    "If it was exported and applied by other means, its zip was packed elsewhere: whoever exported it runs `graphlambda deploy` "
+    "once, there, which vouches for it. Else: "
 )
 
 
@@ -99,12 +105,13 @@ class Proofs:
             return
         if (ours := code_sha256(spec.zip_path)) != reported.code_sha256:
             (difference,) = disagreements(replace(wanted, code_sha256=ours), reported)
-            raise _planted(spec, difference)
+            raise _planted(spec, difference, _EXPORTED)
         for name, arn in zip(spec.layers, found.layers, strict=True):
             if not self._is_ours(name, self._cloud.layer_version(arn)):
-                raise _planted(spec, f"it stands on {arn!r}, whose code is another")
+                raise _planted(spec, f"it stands on {arn!r}, whose code is another", _EXPORTED)
         if self._learns:
-            self._manifests.vouch(spec.name, of_function(reported, found.layers))
+            with suppress(DeployError):  # it is proved without, and who only runs writes no manifest
+                self._manifests.vouch(spec.name, of_function(reported, found.layers))
 
     def _is_ours(self, name: str, version: DeployedLayer) -> bool:
         if self._manifests.proves(name, of_layer(version.code_sha256)):
@@ -112,8 +119,8 @@ class Proofs:
         return version.code_sha256 == code_sha256(self._layers[name].zip_path)
 
 
-def _planted(spec: FunctionSpec, difference: str) -> DeployError:
+def _planted(spec: FunctionSpec, difference: str, first: str = "") -> DeployError:
     return DeployError(
         f"function {spec.name!r} exists and is not the one that this name promises: {difference}, "
-        f"and no manifest under this deployment's key names it. {_REMEDY}"
+        f"and no manifest under this deployment's key names it. {first}{_REMEDY}"
     )

@@ -65,7 +65,11 @@ _WRAPPED = {
 }
 """What an InvalidParameterValueException means that is none: what IAM is late with, and EC2's own refusals."""
 
-_REMEDIES = {"CodeStorageExceededException": " `python -m graphlambda aws sweep` deletes what nobody needs"}
+_REMEDIES = {
+    "AccessDeniedException": ". Who only runs needs functions that somebody has made by `graphlambda deploy`: of the same saved program, "
+    "or of one compiled with fuse=False, since what runs measure fuses anew. `graphlambda aws policy` prints who may what",
+    "CodeStorageExceededException": " `python -m graphlambda aws sweep` deletes what nobody needs",
+}
 
 
 def backoff(code: str, message: str) -> Backoff | None:

@@ -229,6 +229,8 @@ def test_a_runner_reads_what_is_deployed_and_makes_nothing() -> None:
         "kms:GenerateDataKey",
         "lambda:GetAccountSettings",
         "lambda:GetFunction",
+        "lambda:GetLayerVersion",
+        "lambda:GetProvisionedConcurrencyConfig",
         "lambda:InvokeFunction",
         "logs:FilterLogEvents",
         "logs:GetLogEvents",
