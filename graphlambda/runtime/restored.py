@@ -30,4 +30,4 @@ def restored(environment: Environment, secrets: str | None) -> None:
     if secrets is not None:
         from .secret_values import read_secrets  # noqa: PLC0415  (few functions have any)
 
-        read_secrets(secrets)
+        read_secrets(secrets, anew=True)

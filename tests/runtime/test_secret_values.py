@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.server import ThreadedMotoServer
+
+from graphlambda.runtime.faults import SecretError
+from graphlambda.runtime.secret_values import PATIENCE_S, WAITS_S, read_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +142,31 @@ def test_a_secret_that_cannot_be_read_is_a_named_error_and_the_next_request_trie
         f"the secret DB cannot be read from {SECRET}: AccessDeniedException: not authorized. "
     )
     assert requests.values(started(requests.request([("l", "DB")]))) == [("one", "one")]
+
+
+THROTTLED = (400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
+
+
+def test_secrets_that_are_throttled_share_one_time_and_the_one_that_was_not_read_is_named(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0.0]
+
+    def pause(seconds: float) -> None:
+        now_s[0] += seconds
+
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": service.url, "FIRST": "", "SECOND": ""}.items():
+        monkeypatch.setenv(name, value)
+        if not value:
+            monkeypatch.delenv(name)
+    service.answers += [*[THROTTLED] * 4, (200, {"SecretString": "one"}), *[THROTTLED] * 50]
+    told = json.dumps({"FIRST": SECRET, "SECOND": PARAMETER})
+    with pytest.raises(SecretError, match=rf"SECOND cannot be read from {PARAMETER}: .*: Rate exceeded"):
+        read_secrets(told, clock=lambda: now_s[0], pause=pause)
+    assert now_s[0] <= PATIENCE_S + 0.5 * max(WAITS_S)  # of jitter
+    service.answers[:] = [(200, {"Parameter": {"Value": "two"}})]
+    read_secrets(told, clock=lambda: now_s[0], pause=pause)  # as the next request does
+    assert (os.environ["FIRST"], os.environ["SECOND"], service.answers) == ("one", "two", [])
 
 
 RESTORED = """
