@@ -309,7 +309,11 @@ class AwsCloud:
 
 
 def _config(**more: Any) -> Config:
-    """Return a client's settings: no retries of its own, since ours are typed and bounded."""
+    """Return a client's settings: no retries of its own, since ours are typed and bounded.
+
+    When TCP looks for the other end, botocore lets nobody say. No call needs that: it is given up before a gateway forgets a
+    silent connection (350 s); one that was forgotten while idle is reset when it is used again, and the call repeated.
+    """
     return Config(
         connect_timeout=5,
         read_timeout=READ_TIMEOUT_S,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import struct
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +18,7 @@ from graphlambda.deployer.aws import (
     ACTIVE_TIMEOUT_S,
     GONE_TIMEOUT_S,
     PAGE,
+    READ_TIMEOUT_S,
     AwsCloud,
     aws_cloud,
     endpoint_cloud,
@@ -147,6 +153,46 @@ def test_every_error_is_tried_as_often_as_the_table_says_and_then_named(
     assert caught.value.__cause__ is error
     assert len(client.sent) == tries
     assert time.now_s < 130
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """Lambda behind a gateway that forgets a connection after its first call, as one does after 350 s of silence."""
+
+    protocol_version = "HTTP/1.1"
+    body = json.dumps({"Functions": [], "Layers": []}).encode()
+    calls = 0
+
+    def do_GET(self) -> None:
+        self.calls += 1
+        if self.calls == 2:  # reset, as AWS's gateways do
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_kept_connection_that_a_gateway_has_forgotten_costs_one_repetition() -> None:
+    """botocore lets nobody say when TCP looks for the other end; no call is silent for as long as gateways bear."""
+    time = Time()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        made = endpoint_cloud(
+            f"http://127.0.0.1:{server.server_port}", "us-east-1", access_key="a", secret_key="b"
+        )
+        cloud = replace(made, sleep=time.sleep)
+        assert cloud.names("gl-") == ([], [])
+        cloud.client.close()
+        server.shutdown()
+        thread.join()
+    assert time.slept_s == [BROKEN.first_s]
+    assert READ_TIMEOUT_S < 350
 
 
 def test_waits_double_up_to_their_cap_and_end() -> None:
