@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from time import monotonic
+from time import monotonic, time
 
 from .frame import allocate, size_of
 
@@ -37,6 +37,10 @@ CALM_S = 20.0
 
 SLOWEST_BYTES_S = 1 << 20
 """Bytes a second below which an exchange is given up."""
+
+KEPT_S = 60.0
+"""How long an idle connection is trusted: gateways forget those that are silent for 350 s, and may tell nobody; while its
+environment is frozen, a function is told nothing."""
 
 _HEAD_BYTES = 1 << 16
 _AT_ONCE = 256  # buffers of one system call; Linux takes 1,024
@@ -81,11 +85,16 @@ class Http:
     """The connections of this process to one server; used from any thread."""
 
     def __init__(
-        self, url: str, ca: str | None = None, calm_s: float = CALM_S, dial: Dial | None = None
+        self,
+        url: str,
+        ca: str | None = None,
+        calm_s: float = CALM_S,
+        dial: Dial | None = None,
+        clock: Callable[[], float] = time,
     ) -> None:
         """`url` is `http://host:port` or `https://…`; `ca` a file of certificates, None for the system's.
 
-        `dial` makes connections another way than straight.
+        `dial` makes connections another way than straight. `clock` goes on while this process is frozen.
         """
         scheme, _, self.host = url.partition("://")
         name, colon, port = self.host.rpartition(":")
@@ -95,6 +104,7 @@ class Http:
         self._ca = ca
         self._calm_s = calm_s
         self._dial = dial or _dialled
+        self._clock = clock
         self._owner = os.getpid()
         self._idle: list[_Connection] = []
 
@@ -125,6 +135,7 @@ class Http:
             connection.close()
             raise
         if connection.reusable:
+            connection.used_s = self._clock()
             self._idle.append(connection)
         else:
             connection.close()
@@ -152,7 +163,7 @@ class Http:
                 connection = self._idle.pop()
             except IndexError:  # another thread was faster
                 break
-            if connection.is_quiet():
+            if self._clock() - connection.used_s < KEPT_S and connection.is_quiet():
                 return connection
             connection.close()
         return _Connection(self._connected(), self._calm_s)
@@ -184,6 +195,7 @@ class _Connection:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self.reusable = True
+        self.used_s = 0.0
 
     def is_quiet(self) -> bool:
         """Whether the server neither said anything since the last answer nor hung up."""

@@ -36,6 +36,9 @@ CONNECT_S = 5.0
 WAIT_S = 30.0
 """How long a server may take for the next bytes of a transfer."""
 
+KEPT_S = 60.0
+"""How long an idle connection is trusted: gateways forget those that are silent for 350 s, and may tell nobody."""
+
 BUSY_TRIES = 6
 """How often a cache is asked that takes nobody just now: in about three seconds, five at most."""
 
@@ -137,6 +140,7 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._at = self._end = 0
         self._address = address
+        self.used_s = 0.0
         self._greet()
 
     def renew(self) -> None:
@@ -220,9 +224,16 @@ class Connection:
 class Server:
     """A server, and the connections to it that are kept for the next command; any thread may use it."""
 
-    def __init__(self, address: Address, pause: Callable[[float], None] = sleep) -> None:
+    def __init__(
+        self,
+        address: Address,
+        pause: Callable[[float], None] = sleep,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        """`clock` goes on while this process is frozen."""
         self.address = address
         self._pause = pause
+        self._clock = clock
         self._idle: list[Connection] = []
         self._owner = os.getpid()
         self._shut_until_s = 0.0
@@ -238,7 +249,7 @@ class Server:
             Refused: it does not know us.
         """
         commands = [command for batch in batches for command in batch]
-        kept = self._kept()
+        kept = self._trusted()
         if kept is not None:
             try:
                 return self._exchanged(kept, commands, sinks)
@@ -267,6 +278,15 @@ class Server:
         self._shut_until_s = time() + SHUT_S
         raise Refused(_BUSY)
 
+    def _trusted(self) -> Connection | None:
+        """Return the connection that was used last, unless that is too long ago: the others are older still."""
+        kept = self._kept()
+        if kept is None or self._clock() - kept.used_s < KEPT_S:
+            return kept
+        kept.close()
+        self.close()
+        return None
+
     def _kept(self) -> Connection | None:
         if self._owner != os.getpid():  # a fork's connections are its parent's
             self._owner, self._idle = os.getpid(), []
@@ -284,6 +304,7 @@ class Server:
         except BaseException:
             connection.close()
             raise
+        connection.used_s = self._clock()
         self._idle.append(connection)
         return replies
 

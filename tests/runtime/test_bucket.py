@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from graphlambda.runtime.bucket import ATTEMPTS, FIRST_ONLY, Bucket, seconds_of
 from graphlambda.runtime.faults import ValueStoreError
+from graphlambda.runtime.http1 import KEPT_S, Http
 from graphlambda.runtime.identity import Keys, function_keys
 from graphlambda.runtime.multipart import PART_BYTES, cut, get_rest, put_in_parts
 from graphlambda.testing.s3_servers import BUCKET, REGION
@@ -271,6 +272,45 @@ def test_a_clock_that_the_servers_date_does_not_mend_is_named_with_what_to_do() 
         server.shutdown()
         thread.join()
     assert Skewed.asked == 2
+
+
+def test_a_connection_that_its_server_ended_or_that_was_idle_for_long_is_replaced_and_costs_no_attempt() -> (
+    None
+):
+    now_s = [0.0]
+    ended = threading.Event()
+
+    class Ending(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"%5d" % self.client_address[1])
+            self.close_connection = self.path == "/ends"  # and does not say so
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
+            ended.set()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ending) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        http = Http(f"http://127.0.0.1:{server.server_port}", clock=lambda: now_s[0])
+        ports = [bytes(http.exchange("GET", "/ends", {}).body)]
+        assert ended.wait(10)
+        for now_s[0] in (0.0, KEPT_S - 1, 2 * KEPT_S):
+            ports.append(bytes(http.exchange("GET", "/", {}).body))
+        http.close()
+        server.shutdown()
+        thread.join()
+    assert ports[0] != ports[1] == ports[2] != ports[3]
+    assert KEPT_S < 350
 
 
 def test_a_forked_child_speaks_on_connections_of_its_own(seaweed: S3Server) -> None:

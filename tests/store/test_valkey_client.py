@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from graphlambda.errors import ConfigError, LostValueError, StoreError
 from graphlambda.runtime.cluster import SLOTS, Cluster
-from graphlambda.runtime.resp import Address, Refused, Server, packed
+from graphlambda.runtime.resp import KEPT_S, Address, Refused, Server, packed
 from graphlambda.runtime.valkey import CHUNK_BYTES, DIRECT_BYTES, TTL_S, ValkeyClient
 from graphlambda.runtime.values import CLIENT_LOST
 from graphlambda.store.server import start
@@ -109,6 +109,17 @@ def test_a_connection_that_died_is_made_again(server: Server, peer: redis.Redis)
     peer.client_kill_filter(_id=str(first))
     (second,) = server.run([(b"CLIENT", b"ID")])
     assert second != first
+
+
+def test_a_connection_that_was_idle_for_long_is_not_trusted(tcp_url: str) -> None:
+    """A gateway may have forgotten it and tell nobody: whoever speaks on it waits in vain."""
+    now_s = [0.0]
+    with closing(Server(Address(spec_of(tcp_url)), clock=lambda: now_s[0])) as server:
+        ids = []
+        for now_s[0] in (0.0, KEPT_S - 1, 2 * KEPT_S):
+            ids += server.run([(b"CLIENT", b"ID")])
+    assert ids[0] == ids[1] != ids[2]
+    assert KEPT_S < 350
 
 
 def test_a_fork_has_a_connection_of_its_own(server: Server) -> None:
