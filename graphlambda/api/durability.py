@@ -98,7 +98,7 @@ def kept_note(run: str, config: Config) -> str:
     except StoreError:
         return ""
     place = ", store=…" if tiers(config.store)[1] else ""
-    return f"what was done is kept for a day: go on with graphlambda.resume({run!r}{place})"
+    return f"graphlambda.resume({run!r}{place}) goes on with what is done, for a day, and with the same code"
 
 
 def flags_of(config: Config) -> dict[str, Any]:

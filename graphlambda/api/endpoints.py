@@ -26,6 +26,8 @@ from graphlambda.scheduler.memory import free_bytes
 from graphlambda.scheduler.pace import planned
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphlambda.api.stores import Opened
     from graphlambda.config import Config
     from graphlambda.deployer.aws import AwsCloud
@@ -61,7 +63,7 @@ def endpoint_of(config: Config, found: Opened) -> Endpoint:
     """Return where a configuration's functions are; the local Lambda is started.
 
     Raises:
-        ConfigError: AWS cannot be used; the message has the remedy.
+        ConfigError: AWS, or what is to be at a URL, cannot be used; the message has the remedy.
         LocalLambdaError: the local Lambda does not start.
     """
     if config.endpoint == AWS:
@@ -79,29 +81,32 @@ def _working_folder() -> list[Path]:
     return [] if folder in (Path("/"), Path.home()) else [folder]
 
 
-def _at_home(config: Config, found: Opened) -> Endpoint:
+def local_settings(config: Config, visible: Iterable[Path]) -> LocalSettings:
+    """Return what a local Lambda is started with."""
     concurrency = config.concurrency or os.cpu_count() or 1
-    visible = tuple(sorted(set(always_visible(config, found))))
+    return LocalSettings(
+        state=config.cache_dir / "local",
+        most_bytes=config.cache_mb * 1_000_000 // 2,
+        concurrency=concurrency,
+        environments=_environments(concurrency),
+        visible=tuple(sorted(set(visible))),
+        hidden=(*credential_paths(Path.home()), config.state_dir),
+        isolation=cast("Any", config.isolation),  # the configuration checked the word
+        network=config.network,
+    )
+
+
+def _at_home(config: Config, found: Opened) -> Endpoint:
     meanwhile = threading.Thread(target=_foreseen)
     meanwhile.start()
-    local = start(
-        LocalSettings(
-            state=config.cache_dir / "local",
-            most_bytes=config.cache_mb * 1_000_000 // 2,
-            concurrency=concurrency,
-            environments=_environments(concurrency),
-            visible=visible,
-            hidden=(*credential_paths(Path.home()), config.state_dir),
-            isolation=cast("Any", config.isolation),  # the configuration checked the word
-            network=config.network,
-        )
-    )
+    settings = local_settings(config, always_visible(config, found))
+    local = start(settings)
     atexit.register(local.close)
     meanwhile.join()
     identify, always = found.identify or partial(aws_identity, config.region), found.identify is not None
     return Endpoint(
         cloud=_local_cloud(local.endpoint, local.credentials, config),
-        concurrency=concurrency,
+        concurrency=settings.concurrency,
         local=local,
         surroundings=Surroundings(local, identify, always=always),
     )
@@ -120,7 +125,13 @@ def _environments(concurrency: int) -> int:
 
 def _at_url(config: Config) -> Endpoint:
     cloud = _local_cloud(config.endpoint, gate.credentials(config.cache_dir / "local"), config)
-    limits = cloud.limits()
+    try:
+        limits = cloud.limits()
+    except CloudError as error:
+        raise ConfigError(
+            f"endpoint={config.endpoint} is not to be used: {error}. Is it up? `graphlambda local` serves a local Lambda, and "
+            "prints its URL"
+        ) from error
     return Endpoint(cloud=cloud, concurrency=config.concurrency or limits.unreserved, libc=limits.libc)
 
 

@@ -5,29 +5,38 @@ In: parsed arguments. Out: text and an exit code. Must not decide anything: `api
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
 from graphlambda.account.doctor import is_well
 from graphlambda.api import caching
 from graphlambda.api.doctor import diagnose
+from graphlambda.api.endpoints import local_settings
 from graphlambda.api.explain import explain as explained
 from graphlambda.cli.deploying import A_PROGRAM, program_in
 from graphlambda.cli.table import Command
-from graphlambda.local import Credentials, LocalSettings, serve
+from graphlambda.local import Credentials, serve
 from graphlambda.store.file import default_root
 
 if TYPE_CHECKING:
     import argparse
+
+_LAST_PORT = 65_535
 
 
 def local(options: argparse.Namespace) -> int:
     """Be the local Lambda until Ctrl-C; functions see the working directory's store and nothing else."""
     config = settings.load()
     visible = (default_root(config.cache_dir), *config.paths)
-    state = LocalSettings(state=config.cache_dir / "local", visible=visible)
-    serve(state, port=options.port, ready=_say_how)
+    serve(local_settings(config, visible), port=options.port, ready=_say_how)
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > _LAST_PORT:
+        raise ArgumentTypeError(f"a port is a whole number from 0 to {_LAST_PORT}, not {text!r}")
+    return int(text)
 
 
 def _say_how(endpoint: str, credentials: Credentials) -> None:
@@ -76,7 +85,9 @@ COMMANDS = {
         run=local,
         help="serve the local Lambda in the foreground",
         more="Functions see the store and the folders in GRAPHLAMBDA_PATHS.",
-        arguments={"--port": {"type": int, "default": 0, "help": "the port on loopback; 0 takes a free one"}},
+        arguments={
+            "--port": {"type": _port, "default": 0, "help": "the port on loopback; 0 takes a free one"}
+        },
     ),
     "explain": Command(
         run=explain,
@@ -118,7 +129,11 @@ COMMANDS = {
         arguments={
             "--endpoint": {"help": "`aws`, or a URL; else the local Lambda"},
             "--region": {"help": "of AWS"},
-            "--deployment-id": {"help": "which deployment", "metavar": "ID"},
+            "--deployment": {
+                "metavar": "ID",
+                "dest": "deployment_id",
+                "help": "as `deployment_id=`; the default is your own",
+            },
         },
     ),
 }

@@ -177,7 +177,7 @@ def _is_pure_source(source: str) -> bool:
     named = [node for node in nodes if scope.names_more(node) and id(node) not in owners]
     seeded = {id(node) for call in calls for node in _seeded(call, scope)}
     return all(_is_reviewed(scope.reference(node)) or id(node) in seeded for node in named) and all(
-        _calls_named(call, scope) for call in calls
+        _calls_named(call, scope) and not _leaves_holes(call) for call in calls
     )
 
 
@@ -258,6 +258,12 @@ def _calls_named(call: ast.Call, scope: _Scope) -> bool:
     return scope.reference(call.func) is not None and all(
         _is_named(node, scope, by=call.func) for node in handed
     )
+
+
+def _leaves_holes(call: ast.Call) -> bool:
+    """Whether a call may give memory as it was: NumPy's ufuncs do, where `where` is false and nothing is `out`."""
+    keywords = {each.arg for each in call.keywords}
+    return "where" in keywords and "out" not in keywords
 
 
 def _binds_named(call: ast.Call, scope: _Scope) -> bool:

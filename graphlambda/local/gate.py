@@ -10,6 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from graphlambda.local import limits
 from graphlambda.local.answers import ServiceError
 from graphlambda.local.settings import Credentials
 from graphlambda.local.sigv4 import verify
@@ -49,6 +50,24 @@ class Gate:
         verify(request, self._credentials, service="lambda", now=datetime.now(UTC))
 
 
+class Guarded:
+    """What any App of a port does whose every request is checked by a gate."""
+
+    body_bytes = limits.CONTROL_BYTES
+    answers_together = False
+    _gate: Gate
+    """Set once the port is known."""
+
+    def accepts(self, peer: tuple[str, int]) -> bool:
+        """Take any connection of loopback: its requests are checked."""
+        del peer
+        return True
+
+    def admit(self, head: Head) -> None:
+        """Refuse strangers by their head."""
+        self._gate.admit(head)
+
+
 def credentials(state: Path) -> Credentials:
     """Return the user's credentials, made at first use; the file is the owner's alone.
 
@@ -58,6 +77,7 @@ def credentials(state: Path) -> Credentials:
     path = state / "secret"
     fresh = state / f".secret-{secrets.token_hex(8)}"
     if not path.exists():
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))

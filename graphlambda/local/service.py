@@ -22,7 +22,7 @@ from graphlambda.local.catalogue import Catalogue
 from graphlambda.local.client import PRIVATE
 from graphlambda.local.control import ControlPlane, host_runtime
 from graphlambda.local.events import EventQueue, new_request_id
-from graphlambda.local.http import Connection, Head, Reply, Request
+from graphlambda.local.http import Connection, Reply, Request
 from graphlambda.local.invocation import Invocation, Result
 from graphlambda.local.launcher import Launcher, Surroundings
 from graphlambda.local.names import qualified
@@ -38,11 +38,8 @@ if TYPE_CHECKING:
 _INVOKE = ("/2015-03-31/functions/", "/invocations")
 
 
-class Service:
+class Service(gate.Guarded):
     """Everything behind the port."""
-
-    body_bytes = limits.CONTROL_BYTES
-    answers_together = False
 
     def __init__(self, settings: LocalSettings, credentials: Credentials) -> None:
         self._settings = settings
@@ -119,15 +116,6 @@ class Service:
         )
 
     # --- the App of the port -------------------------------------------------------------------------------------
-
-    def accepts(self, peer: tuple[str, int]) -> bool:
-        """Take any connection of loopback: its requests are checked."""
-        del peer
-        return True
-
-    def admit(self, head: Head) -> None:
-        """Refuse strangers by their head."""
-        self._gate.admit(head)
 
     def serve(self, request: Request, reply: Reply) -> None:
         """Answer a request: Invoke here, the control plane in its thread."""

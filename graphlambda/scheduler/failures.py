@@ -47,6 +47,9 @@ class Culprit:
     function: str
 
 
+_ENDS_LOOPS = (StopIteration, StopAsyncIteration)
+"""What a coroutine may not raise: Python puts a RuntimeError in its place, which tells nothing of the task."""
+
 _OURS: dict[str, tuple[type[RunError], str]] = {
     "store": (StoreError, "The store is unavailable."),
     "lost": (StoreError, "The store lost a value."),
@@ -142,7 +145,7 @@ def _own(error: WireError, culprit: Culprit, run: str, key: bytes) -> Exception 
         return AuthenticationError(str(damaged))
     except Exception:  # noqa: BLE001  (the class's own code ran: whatever it raises, the stand-in tells the story)
         return None
-    return raised if isinstance(raised, Exception) else None
+    return raised if isinstance(raised, Exception) and not isinstance(raised, _ENDS_LOOPS) else None
 
 
 def _stand_in(error: WireError, culprit: Culprit) -> TaskError:

@@ -217,9 +217,11 @@ RULES: dict[Kind, Rule] = {
         ran=Ran.NO,
     ),
     Kind.REQUEST_TOO_LARGE: Rule(
-        Step.FAIL, remedy="Lower `request_bytes` in the limits of the run.", ran=Ran.NO
+        Step.FAIL, remedy="Lower `inline_bytes=` or `batch=`, so that less travels at once.", ran=Ran.NO
     ),
-    Kind.RESPONSE_TOO_LARGE: Rule(Step.FAIL, remedy="Lower `reply_bytes` in the limits of the run."),
+    Kind.RESPONSE_TOO_LARGE: Rule(
+        Step.FAIL, remedy="Lower `inline_bytes=` or `batch=`, so that less travels at once."
+    ),
     Kind.STORE_FAILED: Rule(
         Step.RETRY,
         Step.RETRY,

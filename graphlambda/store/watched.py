@@ -62,11 +62,16 @@ class Watched:
 
     def close(self) -> None:
         """End the command; its folder is gone. In a fork of this process, nothing happens."""
-        if os.getpid() != self._owner or self._process.stdin is None or self._process.stdin.closed:
-            return
-        self._process.stdin.close()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if os.getpid() == self._owner:
+            end(self._process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a child that ends with its standard input; one that does not is killed."""
+    assert process.stdin is not None, "it was started with a pipe"
+    process.stdin.close()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -28,7 +28,7 @@ def stores(deployed: Deployed) -> dict[str, dict[str, Any]]:
 
 
 def test_the_doctor_finds_nothing_to_do(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
-    where = ["--endpoint", "aws", "--region", deployed.region, "--deployment-id", deployed.id]
+    where = ["--endpoint", "aws", "--region", deployed.region, "--deployment", deployed.id]
     ended = main(["doctor", *where])
     assert ended == 0, capsys.readouterr().out
 

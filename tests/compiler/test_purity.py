@@ -108,6 +108,8 @@ def test_storing_is_not_pure() -> None:
         (False, ["v0 = apply(p0, p1)", "return v0"], ["from graphlambda_kernels.bags import apply"]),
         (False, ["v0 = apply(print, p1)", "return v0"], ["from graphlambda_kernels.bags import apply"]),
         (False, ["v0 = unknown(p1)", "return v0"], []),
+        (False, ["v0 = f(p0, p0, where=p1)", "return v0"], ["from numpy import add as f"]),
+        (True, ["v0 = f(p0, p0, out=p1, where=p1)", "return v0"], ["from numpy import add as f"]),
     ],
 )
 def test_a_source_is_judged_by_all_that_it_names(pure: bool, lines: list[str], imports: list[str]) -> None:

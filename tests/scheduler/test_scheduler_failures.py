@@ -86,9 +86,10 @@ def test_an_exception_that_cannot_come_home_is_told_as_a_task_error() -> None:
     assert (type(error), str(error)) == (TaskError, "task ('x', 1) raised mylib.StrangeError: odd")
 
 
-def test_what_is_no_exception_to_be_caught_does_not_end_the_client() -> None:
-    error = raised(wire(frame=framed(SystemExit(3)), type="builtins.SystemExit", message="3"))
-    assert (type(error), str(error)) == (TaskError, "task ('x', 1) raised SystemExit: 3")
+@pytest.mark.parametrize("kind", [SystemExit, StopIteration, StopAsyncIteration])
+def test_what_would_end_the_client_or_its_loop_is_told_as_a_task_error(kind: type[BaseException]) -> None:
+    error = raised(wire(frame=framed(kind(3)), type=f"builtins.{kind.__name__}", message="3"))
+    assert (type(error), str(error)) == (TaskError, f"task ('x', 1) raised {kind.__name__}: 3")
 
 
 def test_a_missing_path_names_the_remedies() -> None:

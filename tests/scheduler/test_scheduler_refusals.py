@@ -33,7 +33,7 @@ VPC = Row(Kind.BROKEN, Step.FAIL, 0, "`security_groups=`")
 RESTORE = Row(Kind.RESTORE_FAILED, Step.RETRY, 3, "SnapStart off")
 FILES = Row(Kind.NOT_MOUNTED, Step.RETRY, 3, "Is the file system up")
 FILES_DENIED = Row(Kind.NOT_MOUNTED, Step.RETRY, 3, "May its role")
-TOO_LARGE = Row(Kind.REQUEST_TOO_LARGE, Step.FAIL, 0, "`request_bytes`")
+TOO_LARGE = Row(Kind.REQUEST_TOO_LARGE, Step.FAIL, 0, "`inline_bytes=`")
 OURS = Row(Kind.REFUSED, Step.FAIL, 0, "please report it")
 
 EXCEPTIONS = {
@@ -151,7 +151,7 @@ def test_what_may_have_run_is_never_taken_for_what_did_not(name: str) -> None:
         (403, "MissingAuthenticationTokenException", "missing", Kind.REFUSED, "report"),
         (403, "", "blocked", Kind.DENIED, "lambda:InvokeFunction"),
         (407, "", "who", Kind.REFUSED, "HTTPS_PROXY"),
-        (413, "", "too large", Kind.REQUEST_TOO_LARGE, "request_bytes"),
+        (413, "", "too large", Kind.REQUEST_TOO_LARGE, "inline_bytes"),
         (429, "", "slow down", Kind.THROTTLED, "concurrency"),
         (503, "", "no", Kind.SERVICE_FAILED, "later"),
         (504, "", "no", Kind.SERVICE_FAILED, "later"),

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from graphlambda.local import gate, limits
+from graphlambda.local import gate
 from graphlambda.local.answers import Answer, ServiceError
 from graphlambda.local.control import LIBC
-from graphlambda.local.http import Connection, Head, Reply, Request
+from graphlambda.local.http import Connection, Reply, Request
 from graphlambda.local.names import REGION, function_name
 from graphlambda.runtime.sigv4 import sign
 from graphlambda.scheduler.connections import Connections, head
@@ -128,11 +128,8 @@ class _Resettable(Connection):
         self._transport.abort()
 
 
-class _Front:
+class _Front(gate.Guarded):
     """What serves the requests of the port."""
-
-    body_bytes = limits.CONTROL_BYTES
-    answers_together = False
 
     def __init__(
         self,
@@ -174,15 +171,6 @@ class _Front:
             connection.reset()
 
     # --- the App of the port ------------------------------------------------------------------------------
-
-    def accepts(self, peer: tuple[str, int]) -> bool:
-        """Take any connection of loopback: its requests are checked."""
-        del peer
-        return True
-
-    def admit(self, head: Head) -> None:
-        """Refuse strangers by their head."""
-        self._gate.admit(head)
 
     def serve(self, request: Request, reply: Reply) -> None:
         """Answer a request, some time."""

@@ -1,0 +1,32 @@
+"""What the local Lambda is started with is said once: by who starts it for a run, and by `graphlambda local`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphlambda import config
+from graphlambda.api.endpoints import local_settings
+from graphlambda.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_local_lambda_gets_all_settings_and_its_functions_never_the_root_key(tmp_path: Path) -> None:
+    flags = {"concurrency": 3, "isolation": "plain", "network": "no", "cache_mb": 200}
+    loaded = dataclasses.replace(config.load(flags), cache_dir=tmp_path / "c", state_dir=tmp_path / "s")
+    settings = local_settings(loaded, [tmp_path, tmp_path])
+    assert (settings.concurrency, settings.isolation, settings.network) == (3, "plain", False)
+    assert (settings.most_bytes, settings.visible) == (100_000_000, (tmp_path,))
+    assert settings.environments >= 6
+    assert loaded.state_dir in settings.hidden
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http", "1e3"])
+def test_a_port_that_is_none_is_a_message(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", f"--port={port}"])
+    assert "a port is a whole number from 0 to 65535" in capsys.readouterr().err
