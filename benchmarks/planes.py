@@ -13,6 +13,7 @@ import os
 import pickle
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import numpy as np
 
 from benchmarks.rawsocket import RawSocket, raw_socket
 from graphlambda.runtime.frame import decode, encode_parts
+from graphlambda.runtime.valkey import TTL_S
 from graphlambda.runtime.wire import context
 from graphlambda.store.file import FileStore
 from graphlambda.store.s3 import S3Store
@@ -81,7 +83,10 @@ def file() -> Iterator[Plane]:
 
 @contextmanager
 def valkey_unix() -> Iterator[Plane]:
-    """Yield the server that `store="valkey"` starts, redis-py, and a raw socket of the same kind."""
+    """Yield the server that `store="valkey"` starts, redis-py, and a raw socket of the same kind.
+
+    Both put a value only where there is none, and let it expire, as we must.
+    """
     import redis
 
     with start(Path(gettempdir()), _MOST_BYTES) as server, raw_socket(str(server.folder / "raw")) as raw:
@@ -92,7 +97,7 @@ def valkey_unix() -> Iterator[Plane]:
 
 @contextmanager
 def valkey_tcp() -> Iterator[Plane]:
-    """Yield a server on loopback that asks for a password, redis-py, and a raw socket of the same kind."""
+    """Yield a server on loopback that asks for a password, and the same peers."""
     import redis
 
     with valkey(_new_folder()) as url, raw_socket() as raw:
@@ -163,7 +168,8 @@ def _obstore(server: S3Server) -> Road:
 
 def _beside_redis_py(store: ValkeyStore, client: redis.Redis, raw: RawSocket) -> Plane:
     client.config_set("proto-max-bulk-len", 1 << 30)  # or a pickled array of 512 MB is refused
-    bare = Road(client.set, client.get, client.delete)
+    put = partial(client.set, nx=True, ex=TTL_S)
+    bare = Road(put, client.get, client.delete)
     floors = {RAW: Road(raw.put, raw.get), MEMCPY: _memcpy()}
     return Plane({OURS: _ours(store), **_both("redis-py + hiredis", bare), **floors})
 

@@ -166,7 +166,7 @@ def _text(number: int) -> str:
 
 
 def _leaf(number: int) -> Any:
-    return _worn(np.random.default_rng(number).random(500_000))
+    return _worn(np.random.default_rng(number).random(560_000))
 
 
 def _joined(left: Any, right: Any) -> Any:

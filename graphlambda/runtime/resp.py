@@ -174,11 +174,11 @@ class Connection:
 
     def _reply(self, sink: memoryview | None = None) -> Reply:
         line = self._line()
-        kind, rest = line[0], bytes(line[1:])
+        kind, rest = line[0], line[1:]
         if kind == 0x24:  # $
             return self._bulk(int(rest), sink)
         if kind == 0x2B:  # +
-            return rest
+            return bytes(rest)
         if kind == 0x3A:  # :
             return int(rest)
         if kind == 0x2D:  # -
