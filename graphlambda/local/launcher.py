@@ -180,7 +180,13 @@ class Launcher:
             client=self._client,
             network=self._network,
         )
-        variables = {**_WITHOUT_THREADS, **dict(warmth.variables), **common_variables(), "TMPDIR": str(tmp)}
+        variables = {
+            **_WITHOUT_THREADS,
+            **_KEEPING,
+            **dict(warmth.variables),
+            **common_variables(),
+            "TMPDIR": str(tmp),
+        }
         if self._level == "namespaces":
             del variables["TMPDIR"]
         return Launch(
@@ -197,6 +203,13 @@ class Launcher:
 
 _WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Importing pyarrow would start a thread that frees memory in the background, for an allocator that it does not use."""
+
+_KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(128 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+"""What a task lets go of, its arrays above all, is there for the next one in the same environment: to give it back to Linux
+and to get it again, page by page, is a sixth of the time that tasks on arrays take. An eighth of a usual function's memory.
+
+See https://sourceware.org/glibc/manual/latest/html_node/Malloc-Tunable-Parameters.html
+"""
 
 
 def common_variables() -> dict[str, str]:

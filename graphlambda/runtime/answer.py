@@ -79,11 +79,13 @@ def answer(
 
         return dropped(request["drop"], clients)
     begun_s = time.perf_counter()
+    environment.arenas.begin()
     invocation = Invocation(request, environment, clients)
     with environment.capture:
         invocation.run()
     cold, environment.cold = environment.cold, False
     told = invocation.told()
+    environment.arenas.end(len(told["tasks"]))
     took_s = time.perf_counter() - begun_s + (environment.init_s if cold else 0.0)
     return {"v": VERSION, "environment": environment.name, "cold": cold, "took_s": round(took_s, 6), **told}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from .arenas import Arenas
 from .faults import SecretError
 from .frame import load
 from .inputs import is_immutable
@@ -31,6 +32,7 @@ class Environment:
         self.init_s = 0.0
         """What its start took, which is billed with the first request."""
         self.capture = Capture()
+        self.arenas = Arenas()
         self.state = ProcessState()
         self._constants = Constants()
         self._load = load_operation
