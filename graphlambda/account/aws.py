@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from graphlambda.account.stack import Stack, read
+from graphlambda.deployer.aws import configured
 from graphlambda.deployer.names import Names
 from graphlambda.deployer.retry import paces_of
 from graphlambda.errors import CloudError
@@ -42,9 +43,10 @@ class Account:
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        """Return boto3's client of a service."""
+        """Return boto3's client of a service; raises as `account` does."""
         if service not in self._clients:
-            made = self.session.client(service, region_name=self.region, config=_CONFIG)
+            with configured():
+                made = self.session.client(service, region_name=self.region, config=_CONFIG)
             self._clients.setdefault(service, made)
         return self._clients[service]
 
@@ -53,6 +55,7 @@ class Account:
 
         Raises:
             CloudError: AWS refused, or could not be reached.
+            ConfigError: the user's settings for AWS cannot be used.
         """
         with told(_named(method, params)):
             self._take_turn(service, method)
@@ -101,8 +104,13 @@ class Account:
 
 
 def account(region: str) -> Account:
-    """Return the account of the user's own chain of credentials."""
-    return Account(boto3.session.Session(botocore_session=get_session()), region)
+    """Return the account of the user's own chain of credentials.
+
+    Raises:
+        ConfigError: the user's settings for AWS cannot be used.
+    """
+    with configured():
+        return Account(boto3.session.Session(botocore_session=get_session()), region)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ DENIED = frozenset(
 
 _REMEDIES = (
     (
-        frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}),
+        frozenset({"NoCredentialsError", "PartialCredentialsError"}),
         "No AWS credentials are found: `aws configure`, `aws sso login`, or set AWS_PROFILE",
     ),
     (

@@ -6,6 +6,7 @@ In: a `Cloud` over boto3. Out: what `HttpInvoker` is given. Must not look for an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import ConfigError
@@ -83,10 +84,17 @@ def access_of(cloud: AwsCloud) -> Access:
     return Access(
         url=meta.endpoint_url,
         region=meta.region_name,
-        keys=Keys(lambda: cloud.session().get_credentials()),
+        keys=Keys(partial(_credentials_of, cloud)),
         proxy=proxy,
         tls=_trust(cloud) if "https:" in (meta.endpoint_url[:6], (proxy or "")[:6]) else None,
     )
+
+
+def _credentials_of(cloud: AwsCloud) -> Any:
+    from graphlambda.deployer.aws import configured  # noqa: PLC0415  (boto3: when needed)
+
+    with configured():
+        return cloud.session().get_credentials()
 
 
 def proxy_of(client: Any) -> str | None:

@@ -102,9 +102,13 @@ def _access(url: str, region: str, role: str) -> Access:
     from botocore.config import Config as BotoConfig  # noqa: PLC0415
     from botocore.session import get_session  # noqa: PLC0415
 
+    from graphlambda.deployer.aws import configured  # noqa: PLC0415
+
     core = get_session()
     unsigned = BotoConfig(signature_version=UNSIGNED)
-    client = boto3.session.Session(botocore_session=core).client("s3", region_name=region, config=unsigned)
+    with configured():
+        session = boto3.session.Session(botocore_session=core)
+        client = session.client("s3", region_name=region, config=unsigned)
     parts = urlsplit(url)
     location = Location(
         bucket=parts.netloc,
@@ -134,11 +138,14 @@ def keys_of(core: Any, url: str) -> Callable[[], Keys]:
     """Return what gives the keys of a botocore session, renewed by it when they are about to expire.
 
     Raises:
-        ConfigError: there are none. What is returned raises `ValueStoreError` where they cannot be renewed.
+        ConfigError: there are none, or the user's settings for AWS cannot be used. What is returned raises `ValueStoreError` where they cannot be renewed.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (for who uses S3)
 
-    found = core.get_credentials()
+    from graphlambda.deployer.aws import configured  # noqa: PLC0415
+
+    with configured():
+        found = core.get_credentials()
     if found is None:
         raise ConfigError(f"store={url}: no AWS credentials are found; set AWS_PROFILE or AWS_ACCESS_KEY_ID")
 

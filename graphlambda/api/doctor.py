@@ -24,7 +24,7 @@ from graphlambda.api.session import session_of
 from graphlambda.api.stores import opened
 from graphlambda.compiler import called_operations, compile_graph
 from graphlambda.config import AWS, FILE, VALKEY, tiers
-from graphlambda.errors import CacheWarning, CloudError, GraphlambdaError
+from graphlambda.errors import CacheWarning, CloudError, ConfigError, GraphlambdaError
 from graphlambda.packager import machines
 from graphlambda.store.valkey import ValkeyStore, spec_of
 
@@ -64,12 +64,14 @@ def _at_aws(config: Config) -> Facts:
     from graphlambda.deployer.aws import aws_cloud  # noqa: PLC0415
 
     facts = _nothing(config, f"on AWS, deployment {config.deployment_id}", Skipped("see above"))
-    ours = account(config.region)
+    ours = _found(lambda: account(config.region))
+    if isinstance(ours, Fault):
+        return replace(facts, identity=ours)
     identity, skew_s = _identity(ours)
     facts = replace(facts, identity=identity, skew_s=skew_s)
     if isinstance(identity, Fault):
         return facts
-    facts = replace(facts, limits=_found(aws_cloud(config.region).limits))
+    facts = replace(facts, limits=_found(lambda: aws_cloud(config.region).limits()))
     stack = _found(lambda: stack_of(config))
     if isinstance(stack, Fault):
         return replace(facts, stack=stack)
@@ -124,6 +126,8 @@ def _identity(ours: Account) -> tuple[Found[str], Found[float]]:
     try:
         answer = ours.ask("sts", "get_caller_identity")
         identity: Found[str] = str(answer["Arn"])
+    except ConfigError as error:
+        identity = Fault("", str(error))
     except CloudError as error:
         identity = Fault(str(error), remedy(error))
         answer = getattr(error.__cause__, "response", {})

@@ -104,17 +104,24 @@ def needs_identity(program: Program) -> bool:
 
 
 def aws_identity(region: str) -> Identity:
-    """Return the client's AWS identity as short-lived session credentials; long-lived keys never travel."""
-    import boto3  # noqa: PLC0415  (a fifth of a second that few runs need)
+    """Return the client's AWS identity as short-lived session credentials; long-lived keys never travel.
 
-    hour_s = time.time() + 3600.0
-    found = boto3.session.Session().get_credentials()
-    if found is None:
-        return Identity({}, hour_s)
-    frozen = found.get_frozen_credentials()
+    Raises:
+        CloudError: AWS refuses to make them.
+        ConfigError: the user's settings for AWS cannot be used.
+    """
+    from graphlambda.account.aws import account  # noqa: PLC0415  (boto3: a fifth of a second that few runs need)
+    from graphlambda.deployer.aws import configured  # noqa: PLC0415
+
+    hour_s, ours = time.time() + 3600.0, account(region)
+    with configured():
+        found = ours.session.get_credentials()
+        if found is None:
+            return Identity({}, hour_s)
+        frozen = found.get_frozen_credentials()
     if frozen.token:
         return Identity(variables_of(str(frozen.access_key), str(frozen.secret_key), frozen.token), hour_s)
-    answer = boto3.client("sts", region_name=region).get_session_token()["Credentials"]
+    answer = ours.ask("sts", "get_session_token")["Credentials"]
     variables = variables_of(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
     return Identity(variables, answer["Expiration"].timestamp())
 

@@ -6,8 +6,10 @@ here. Decides nothing about what should exist.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,7 +36,7 @@ from graphlambda.deployer.plan import DELETING, ENDING, FAILED, READY
 from graphlambda.deployer.reports import read_function, read_layer
 from graphlambda.deployer.retry import UNREACHABLE, Paces, backoff, paces_of, remedy
 from graphlambda.deployer.threads import LOOKERS, AtOnce, at_once
-from graphlambda.errors import CloudError, DeployTimeoutError
+from graphlambda.errors import CloudError, ConfigError, DeployTimeoutError
 
 T = TypeVar("T")
 
@@ -59,22 +61,50 @@ POLL_S, NEAR_POLL_S = (0.5, 1.0), (0.01, 1.0)
 _LIBC = "x-graphlambda-libc"
 """A header of GetAccountSettings by which the local Lambda says what C library its functions have."""
 
+_NOBODYS = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+"""Variables of a botocore session that has no user: a profile that is not there does not keep anything from this machine."""
+
 _ABSENT, _DENIED = "ResourceNotFoundException", "AccessDeniedException"
 _CONFLICT = "ResourceConflictException"
 """The name is taken, or the function is being made, changed or deleted."""
 
 
+@contextmanager
+def configured() -> Iterator[None]:
+    """Turn what botocore says of a user's own settings, when it makes sessions, clients and credentials, into our error.
+
+    Raises:
+        ConfigError: there is no such profile, a file cannot be read, an address is none …
+    """
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:  # ValueError: an address in AWS_ENDPOINT_URL
+        raise ConfigError(
+            f"the AWS settings cannot be used: {error}. Look at AWS_PROFILE (`aws configure list-profiles` shows what it "
+            "may name), AWS_ENDPOINT_URL and ~/.aws"
+        ) from error
+
+
 def aws_cloud(region: str) -> AwsCloud:
-    """Return the account of the user's own credentials chain, paced to what AWS takes of a whole process."""
-    core = boto3.session.Session(botocore_session=get_session())
-    client = core.client("lambda", region_name=region, config=_config())
+    """Return the account of the user's own credentials chain, paced to what AWS takes of a whole process.
+
+    Raises:
+        ConfigError: the user's settings for AWS cannot be used.
+    """
+    with configured():
+        core = boto3.session.Session(botocore_session=get_session())
+        client = core.client("lambda", region_name=region, config=_config())
     paces = paces_of(client.meta.endpoint_url)
     return AwsCloud(client, endpoint=region, paces=paces, poll_s=POLL_S, unknown_s=UNKNOWN_S)
 
 
 def endpoint_cloud(endpoint: str, region: str, *, access_key: str, secret_key: str) -> AwsCloud:
-    """Return what answers at `endpoint`, unpaced; neither the user's AWS identity nor a proxy is used."""
-    core = get_session()
+    """Return what answers at `endpoint`, unpaced; neither the user's profile, files and AWS identity nor a proxy is used."""
+    core = get_session(_NOBODYS)
     core.set_credentials(access_key, secret_key)
     client = boto3.session.Session(botocore_session=core).client(
         "lambda", region_name=region, endpoint_url=endpoint, config=_config(proxies={})

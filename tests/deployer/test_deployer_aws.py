@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
+from graphlambda.account.aws import account
+from graphlambda.api.caches import keys_at
+from graphlambda.api.surroundings import aws_identity
 from graphlambda.deployer.aws import (
     ACTIVE_TIMEOUT_S,
     GONE_TIMEOUT_S,
@@ -25,7 +28,7 @@ from graphlambda.deployer.aws import (
 )
 from graphlambda.deployer.functions import AccountLimits, Call, Made
 from graphlambda.deployer.retry import BROKEN, ROLE_IS_NEW, THROTTLED, Backoff, Paces, TokenBucket
-from graphlambda.errors import CloudError, DeployTimeoutError
+from graphlambda.errors import CloudError, ConfigError, DeployTimeoutError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,6 +259,48 @@ def test_an_account_allows_what_it_says_and_aws_says_nothing_of_its_machines() -
     answer = {"AccountLimit": limit, "AccountUsage": {"TotalCodeSize": 7}}
     cloud, _, _ = cloud_of({**answer, "ResponseMetadata": {"HTTPHeaders": {}}})
     assert cloud.limits() == AccountLimits(concurrency=50, unreserved=10, code_bytes=7, most_code_bytes=300)
+
+
+@pytest.fixture(params=["profile", "keys", "file"])
+def unusable(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set something wrong up for botocore; return its own words."""
+    (tmp_path / "config").write_text("[profile\n")
+    variable, value, told = {
+        "profile": ("AWS_PROFILE", "nobodys", r"profile \(nobodys\) could not be found"),
+        "keys": ("AWS_ACCESS_KEY_ID", "half", "missing: AWS_SECRET_ACCESS_KEY"),
+        "file": ("AWS_CONFIG_FILE", str(tmp_path / "config"), "Unable to parse config file"),
+    }[request.param]
+    monkeypatch.setenv(variable, value)
+    return told
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        aws_cloud,
+        lambda region: account(region).client("sts"),
+        aws_identity,
+        lambda region: keys_at(f"rediss://localhost?iam=cache&region={region}"),
+    ],
+    ids=["lambda", "account", "identity", "cache"],
+)
+def test_settings_of_aws_that_cannot_be_used_are_an_error_that_says_where_to_look(
+    unusable: str, use: Callable[[str], Any]
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{unusable}.*Look at AWS_PROFILE"):
+        use("eu-central-1")
+
+
+def test_an_address_that_is_none_is_an_error_that_says_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nowhere")
+    with pytest.raises(ConfigError, match=r"Invalid endpoint: nowhere.*AWS_ENDPOINT_URL"):
+        aws_cloud("eu-central-1")
+
+
+def test_what_is_wrong_with_the_users_own_settings_keeps_nothing_from_this_machine(unusable: str) -> None:
+    del unusable
+    cloud = endpoint_cloud("http://127.0.0.1:9", "eu-central-1", access_key="a", secret_key="b")
+    assert cloud.session().get_credentials().access_key == "a"
 
 
 def test_the_bucket_gives_each_call_its_own_moment() -> None:

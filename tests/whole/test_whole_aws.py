@@ -337,6 +337,14 @@ def test_the_doctor_sees_what_is_missing_and_looks_on(aws: str) -> None:
     assert lines["a function"] == "skipped: see above"
 
 
+def test_the_doctor_names_settings_of_aws_that_cannot_be_used(
+    aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del aws
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    assert told()["credentials"].startswith("do: the AWS settings cannot be used: ")
+
+
 def test_the_doctor_has_a_function_write_and_read_where_values_lie(aws: str) -> None:
     bucket = init(aws, secrets.token_bytes(32))
     s3 = boto3.client("s3", REGION)
