@@ -47,7 +47,7 @@ class Proved:
     """Deletes what was agreed to, as far as nobody needs it by now; returns when Lambda needs their role no more."""
 
 
-NOTHING_PROVED = Proved(look=lambda: Sweep(gone=(), stays=()), delete=lambda _: None)
+NOTHING_PROVED = Proved(look=Sweep, delete=lambda _: None)
 """Without the root key nothing shows who made a function."""
 
 

@@ -14,7 +14,7 @@ from graphlambda.config import Config, tiers
 from graphlambda.errors import AuthenticationError, NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
 from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
-from graphlambda.scheduler.replay import done_in
+from graphlambda.scheduler.replay import done_in, replaced_in
 from graphlambda.store.claims import LEASE, canceller, holder, refuse_cancelled, take, this_client
 from graphlambda.store.folders import DiskFolders
 from graphlambda.store.keys import derive
@@ -144,6 +144,12 @@ def terms_of(run: str, config: Config) -> Saved:
     """Return what was saved of a run beside its program; raises as `read` does."""
     terms: Saved = saved(folders_of(config).of(run), _TERMS, _key(config, run))
     return terms
+
+
+def functions_of(run: str, config: Config) -> set[str]:
+    """Return the functions that a run may invoke, those included that took the place of others; raises as `read` does."""
+    records = journal(folders_of(config).of(run), _key(config, run))
+    return {*terms_of(run, config).functions.values(), *replaced_in(records)}
 
 
 def waiting(config: Config) -> list[WaitingRun]:

@@ -32,7 +32,8 @@ _FORGOTTEN_S = 30 * 86_400.0
 
 def manifests_of(config: Config, root: bytes) -> Manifests:
     """Return the manifests of a configuration's deployment; in one process the same ones."""
-    return _manifests(config.state_dir, config.deployment_id, root, _place(config))
+    region = config.region if config.endpoint == AWS else ""
+    return _manifests(config.state_dir, config.deployment_id, root, region, _place(config))
 
 
 def manifests_in(stack: Stack, config: Config, root: bytes) -> Manifests:
@@ -40,7 +41,7 @@ def manifests_in(stack: Stack, config: Config, root: bytes) -> Manifests:
     from graphlambda.api.buckets import place_at  # noqa: PLC0415  (boto3, for who uses S3)
 
     place = place_at(stack.store, replace(config, role=stack.role_arn))
-    return _manifests(config.state_dir, stack.names.deployment, root, place)
+    return _manifests(config.state_dir, stack.names.deployment, root, stack.names.region, place)
 
 
 def shelf_of(config: Config) -> Shelf | None:
@@ -63,9 +64,9 @@ def _place(config: Config) -> Access | None:
 
 
 @lru_cache(maxsize=16)
-def _manifests(state_dir: Path, deployment: str, root: bytes, place: Access | None) -> Manifests:
+def _manifests(state_dir: Path, deployment: str, root: bytes, region: str, place: Access | None) -> Manifests:
     manifests, leases = (_folders(part, state_dir / part / deployment, place) for part in (MANIFESTS, LEASES))
-    return Manifests(manifests, leases, root, deployment)
+    return Manifests(manifests, leases, root, deployment, region=region)
 
 
 def _folders(part: str, path: Path, place: Access | None) -> Folders:

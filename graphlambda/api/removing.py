@@ -39,19 +39,21 @@ def _proved(config: Config, standing: Standing) -> Proved:
     stack, names = standing.of_the_bucket(), standing.names
     cloud, manifests = aws_cloud(config.region), manifests_in(stack, config, root_in(stack))
 
-    def look() -> Sweep:
+    def look(agreed: Sweep | None = None) -> Sweep:
         return sweep.surveyed(
             config.deployment_id,
             cloud=cloud,
             manifests=manifests,
             kept=dict,  # a failed run that somebody might go on with ends with its deployment
+            agreed=agreed,
             place=f":{names.region}:{names.account}:",
             older_than_s=float("-inf"),
         )
 
     def delete(agreed: Sweep) -> None:
-        gone = [*sweep.carry_out(agreed, look(), cloud, manifests)]
-        functions = (piece.name for piece in gone if piece.tag is not None)
+        fresh = look(agreed)
+        deque(sweep.carry_out(fresh, cloud=cloud, manifests=manifests), maxlen=0)
+        functions = (piece.name for piece in fresh.gone if piece.tag is not None)
         deque(at_once(cloud.wait_gone, functions, threads=LOOKERS), maxlen=0)
 
     return Proved(look=look, delete=delete)

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from graphlambda.api.account import names_of
-from graphlambda.api.durability import folders_of, terms_of
+from graphlambda.api.durability import folders_of, functions_of
 from graphlambda.api.session import session_of
 from graphlambda.config import AWS
 from graphlambda.deployer import sweep
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphlambda.config import Config
+    from graphlambda.deployer.shelf import Zip
     from graphlambda.deployer.sweep import Piece, Sweep
 
 
-def would_sweep(config: Config, older_than_s: float) -> Sweep:
+def would_sweep(config: Config, older_than_s: float, agreed: Sweep | None = None) -> Sweep:
     """Return what nobody has used for so long, and what stays, each with its reason. Nothing is changed.
+
+    Of what goes, `agreed` has that to which somebody has agreed; None: nobody was asked.
 
     Raises:
         ConfigError, StackError: the deployment is not there.
@@ -37,16 +40,18 @@ def would_sweep(config: Config, older_than_s: float) -> Sweep:
         cloud=session.cloud,
         manifests=session.manifests,
         kept=lambda: _kept(session.config),
+        shelf=session.shelf,
+        agreed=agreed,
         place=place_of(config),
         older_than_s=older_than_s,
     )
 
 
-def sweep_agreed(config: Config, agreed: Sweep, older_than_s: float) -> Iterator[Piece]:
+def sweep_agreed(config: Config, agreed: Sweep, older_than_s: float) -> Iterator[Piece | Zip]:
     """Delete what was agreed to, as far as nobody needs it by now; yield what is gone. Raises as `would_sweep` does."""
     session = session_of(config)
-    fresh = would_sweep(config, older_than_s)
-    yield from sweep.carry_out(agreed, fresh, session.cloud, session.manifests)
+    fresh = would_sweep(config, older_than_s, agreed)
+    yield from sweep.carry_out(fresh, cloud=session.cloud, manifests=session.manifests, shelf=session.shelf)
     sweep.forget_leases(session.manifests, older_than_s=older_than_s, now_s=time.time())
 
 
@@ -64,12 +69,12 @@ def _kept(config: Config) -> dict[str, str]:
     kept: dict[str, str] = {}
     for run in folders.runs():
         try:
-            functions = terms_of(run, config).functions
+            functions = functions_of(run, config)
         except (
             NoSuchRunError,
             AuthenticationError,
         ):  # it ended meanwhile, or is about to begin: its lease says so
             continue
-        names = {version_of(function)["FunctionName"] for function in functions.values()}
+        names = {version_of(function)["FunctionName"] for function in functions}
         kept |= dict.fromkeys(names, f"run {run} goes on, or may: `graphlambda runs`")
     return kept

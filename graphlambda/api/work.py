@@ -31,7 +31,7 @@ from graphlambda.scheduler import Limits, Namespace, begin
 from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from graphlambda.api.session import Session
     from graphlambda.compiler import Program
@@ -101,7 +101,7 @@ def ran(
     display.counting(lambda: tally.bill().usd)
     profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
     left = Left(provisioning.memory_mb, max(deployment.timeouts_s()), this_target().architecture)
-    saved = _saved(program, deployment, session, terms)
+    saved = _saved(program, functions, session, terms)
     with session.shown(program), _explained(terms.run, session, left), _counted(session.store, tally):
         going = begin(
             program,
@@ -138,9 +138,9 @@ def _durable(
     return claimed(first, attempts_last_s=0.0 if session.local else attempts_last_s)
 
 
-def _saved(program: Program, deployment: Deployment, session: Session, terms: Terms) -> Saved:
+def _saved(program: Program, functions: Mapping[str, str], session: Session, terms: Terms) -> Saved:
     return terms.resumed or Saved(
-        functions=deployment.functions,
+        functions=functions,
         flags=flags_of(session.config),
         state=process_state(time_zone()),
         tasks=program.task_count,

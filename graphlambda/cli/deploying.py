@@ -101,13 +101,18 @@ def sweep(options: argparse.Namespace) -> int:
         print(f"  stays   {piece.arn}  {why}")
     for piece in found.gone:
         print(f"  delete  {piece.arn}")
-    if options.dry_run or not found.gone:
-        print(f"{len(found.gone)} would be deleted." if found.gone else "Nothing is to be deleted.")
+    for each in found.zips:
+        print(f"  delete  {each.place}  {each.size_bytes / 1e6:,.1f} MB")
+    if found.manifests:
+        print(f"  delete  {len(found.manifests)} manifests of what is not there then")
+    shown = len(found.gone) + len(found.zips)
+    if options.dry_run or found.is_empty:
+        print("Nothing is to be deleted." if found.is_empty else f"{shown} would be deleted.")
         return 0
-    if not agreed(f"Delete these {len(found.gone)}?", yes=options.yes):
+    if not agreed(f"Delete these {shown}?", yes=options.yes):
         return 1
     gone = sum(1 for _ in sweep_agreed(config, found, older_than_s))
-    kept = len(found.gone) - gone
+    kept = shown - gone
     print(f"{gone} are deleted." + (f" {kept} stay: somebody has begun to need them." if kept else ""))
     return 0
 
@@ -154,7 +159,7 @@ COMMANDS = {
     ),
     "aws sweep": Command(
         run=sweep,
-        help="delete functions and layers that nobody needs",
+        help="delete functions, layers and zips that nobody needs",
         more=(
             "Deleted is what a manifest under the deployment's key proves to be its own, what no client needs now, no run may "
             "still invoke, and nobody has deployed for so long. The next deploy makes again what it needs. All of it is shown "

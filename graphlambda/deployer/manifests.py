@@ -52,6 +52,16 @@ class Manifest:
     made_s: float
     """Seconds since the epoch."""
 
+    @property
+    def said(self) -> str:
+        """What tells it from all others."""
+        return said(self.subject, self.reported)
+
+    @property
+    def code_sha256(self) -> str:
+        """Base64, of the zip that a function or layer is made of."""
+        return str(self.reported.get("configuration", self.reported)["code_sha256"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -79,6 +89,11 @@ def of_function(configuration: Configuration, layers: Iterable[str]) -> dict[str
     return {"configuration": asdict(configuration), "layers": list(layers)}
 
 
+def said(subject: str, reported: dict[str, Any]) -> str:
+    """Return what tells a manifest from all others."""
+    return json.dumps([subject, reported], sort_keys=True)
+
+
 def of_layer(code_sha256: str) -> dict[str, Any]:
     """Return what proves a layer version: its bytes."""
     return {"code_sha256": code_sha256}
@@ -94,17 +109,19 @@ class Manifests:
         root: bytes,
         deployment: str,
         *,
+        region: str = "",
         client: Callable[[], Owner] = this_client,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`folders` and `leases` are this deployment's alone; who only runs writes to the latter, and not to the former.
 
-        `client` is asked each time: after a fork it is another.
+        What is said in one region of AWS says nothing in another that has the same bucket. `client` is asked each time: after a
+        fork it is another.
         """
         self._client = client
         self._leases = leases
         self._folders = folders
-        self._key = derive(root, f"manifests of {deployment}")
+        self._key = derive(root, f"manifests of {deployment} {region}")
         self._clock = clock
         self._proved: set[str] = set()
         self._held: dict[str, float] = {}
@@ -119,8 +136,8 @@ class Manifests:
         place = self._place(subject, reported)
         if place in self._proved:
             return
-        said = Manifest(subject=subject, reported=reported, owner=str(self._client()), made_s=self._clock())
-        content = seal(json.dumps(asdict(said)).encode(), self._key, _MANIFEST)
+        told = Manifest(subject=subject, reported=reported, owner=str(self._client()), made_s=self._clock())
+        content = seal(json.dumps(asdict(told)).encode(), self._key, _MANIFEST)
         with _translated(
             f"the manifest of {subject}, without which it is not made (who only runs writes none),"
         ):
@@ -143,18 +160,23 @@ class Manifests:
         """
         place = self._place(subject, reported)
         with _translated(f"the manifest of {subject}"):
-            found = self._folders.of(subject).read(place)
-        said = None if found is None else self._opened(found.content, _MANIFEST)
-        if said is None or (said["subject"], said["reported"]) != (subject, json.loads(json.dumps(reported))):
-            return None
-        self._proved.add(place)
-        return Manifest(**said)
+            found = self._read(subject, place)
+        if found is not None:
+            self._proved.add(place)
+        return found
 
-    def forget(self, subject: str) -> None:
-        """Delete what was said of a function or layer that is gone. Raises as `vouch` does."""
-        with _translated(f"the manifest of {subject}"):
-            self._folders.of(subject).drop()
-        self._proved.clear()
+    def all(self) -> list[Manifest]:
+        """Return all that is authentic. Raises as `find` does."""
+        with _translated("the manifests"):
+            subjects = at_once(self._of, self._folders.runs())
+            return [manifest for manifests in subjects for manifest in manifests]
+
+    def forget(self, manifest: Manifest) -> None:
+        """Delete what was said of something that is gone, and not what was said of others of its name. Raises as `vouch` does."""
+        place = self._place(manifest.subject, manifest.reported)
+        with _translated(f"the manifest of {manifest.subject}"):
+            self._folders.of(manifest.subject).delete(place)
+        self._proved.discard(place)
 
     def hold(self, names: Iterable[str]) -> None:
         """Keep sweeps away from functions and layers for at least half of `LEASE_S`. Raises as `vouch` does."""
@@ -163,7 +185,7 @@ class Manifests:
             wanted = {name for name in names if self._held.get(name, 0.0) < now_s + LEASE_S / 2}
         if not wanted:
             return
-        said = {
+        told = {
             "owner": asdict(self._client()),
             "names": sorted(wanted),
             "since_s": now_s,
@@ -172,7 +194,7 @@ class Manifests:
         with _translated("a lease"):
             folder = self._leases.of(token_hex(8))
             folder.begin()
-            folder.create(_LEASE, [seal(json.dumps(said).encode(), self._key, _LEASE)])
+            folder.create(_LEASE, [seal(json.dumps(told).encode(), self._key, _LEASE)])
         with self._lock:
             self._held |= dict.fromkeys(wanted, now_s + LEASE_S)
 
@@ -195,6 +217,17 @@ class Manifests:
         with _translated("a lease"):
             self._leases.of(lease.folder).drop()
 
+    def _of(self, subject: str) -> list[Manifest]:
+        found = [self._read(subject, place) for place in self._folders.of(subject).names()]
+        return [manifest for manifest in found if manifest]
+
+    def _read(self, subject: str, place: str) -> Manifest | None:
+        found = self._folders.of(subject).read(place)
+        opened = None if found is None else self._opened(found.content, _MANIFEST)
+        if opened is None or place != self._place(subject, opened["reported"]):
+            return None
+        return Manifest(**opened)
+
     def _lease(self, name: str) -> Lease | None:
         found = self._leases.of(name).read(_LEASE)
         said = None if found is None else self._opened(found.content, _LEASE)
@@ -212,8 +245,8 @@ class Manifests:
 
     def _place(self, subject: str, reported: dict[str, Any]) -> str:
         """Return an object's name: who has another key looks elsewhere."""
-        said = json.dumps([subject, reported], sort_keys=True).encode()
-        return blake2b(said, key=self._key, digest_size=32, person=b"graphlambda mani").hexdigest()
+        told = said(subject, reported).encode()
+        return blake2b(told, key=self._key, digest_size=32, person=b"graphlambda mani").hexdigest()
 
 
 @contextmanager

@@ -79,6 +79,11 @@ def done_in(records: Iterable[Record]) -> set[int]:
     return done
 
 
+def replaced_in(records: Iterable[Record]) -> set[str]:
+    """Return the functions that a journal tells took others' place."""
+    return {record.body.decode().split(" ")[1] for record in records if record.kind == Kind.REPLACED}
+
+
 def _start_all(state: RunState, started: set[int]) -> None:
     """Start whatever is ready: what is committed next was running."""
     while (table := state.next_table()) is not None:

@@ -63,6 +63,10 @@ class Folder(ABC):
         """Return an object; None where there is none."""
 
     @abstractmethod
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is not there is passed over."""
+
+    @abstractmethod
     def names(self) -> list[str]:
         """Return the names of the objects, sorted; none where there is no folder."""
 
@@ -166,6 +170,11 @@ class DiskFolder(Folder):
             except FileNotFoundError:
                 return None
         return Found(content, _tag(content))
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        with _translated():
+            (self._path / checked(name)).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
         """Return the names of the files, sorted."""

@@ -71,6 +71,11 @@ class S3Folder(Folder):
             found = self._bucket.get(self._key(name))
         return None if found is None else Found(bytes(found[0]), found[1])
 
+    def delete(self, name: str) -> None:
+        """Delete an object."""
+        with translated():
+            delete_objects(self._bucket, [self._key(name)])
+
     def names(self) -> list[str]:
         """Return the names of the objects, sorted."""
         with translated():

@@ -116,6 +116,11 @@ class PassingFolder(Folder):
         self._before()
         return self._folder.read(name)
 
+    def delete(self, name: str) -> None:
+        """Delete an object."""
+        self._before()
+        self._folder.delete(name)
+
     def names(self) -> list[str]:
         """Return the names of the objects."""
         self._before()

@@ -63,6 +63,16 @@ class FoldersTests(ABC):
         assert (now.content, now.tag) == (bytes([tags.index(won)]), won)
         assert folder.replace("absent", b"a", won) is None
 
+    def test_an_object_is_deleted_and_its_neighbours_stay(self, folders: Folders) -> None:
+        folder = folders.of(RUN)
+        folder.delete("absent")
+        folder.begin()
+        for name in ("first", "second"):
+            folder.create(name, [b"a"])
+        folder.delete("first")
+        folder.delete("first")
+        assert (folder.read("first"), folder.names()) == (None, ["second"])
+
     def test_runs_do_not_see_each_other_and_are_dropped_whole(self, folders: Folders) -> None:
         for run in (RUN, OTHER_RUN):
             folders.of(run).begin()
@@ -89,6 +99,7 @@ class FoldersTests(ABC):
             lambda: folders.of(name),
             lambda: folder.create(name, [b"a"]),
             lambda: folder.read(name),
+            lambda: folder.delete(name),
             lambda: folder.replace(name, b"a", ""),
         ):
             with pytest.raises(ValueError, match="is not a name"):

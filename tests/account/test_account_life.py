@@ -227,6 +227,7 @@ def needed_elsewhere(account: Account, names: Names) -> Manifests:
         folders_below(names, LEASES),
         root_key(account, names),
         names.deployment,
+        region=names.region,
         client=lambda: elsewhere,
     )
     theirs.hold([f"gl-{names.deployment}-mean-1"])

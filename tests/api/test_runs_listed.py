@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import dask.array as da
 import pytest
 
-from graphlambda.api.durability import Saved, WaitingRun, durable, waiting
+from graphlambda.api.durability import Saved, WaitingRun, durable, functions_of, waiting
 from graphlambda.cli import main
 from graphlambda.compiler import compile_collections
 from graphlambda.config import Config, load
 from graphlambda.runtime.frame import encode_parts
 from graphlambda.runtime.wire import context
+from graphlambda.scheduler.journal import replaced, segment
 from graphlambda.store.claims import LEASE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphlambda.scheduler import Durable
     from graphlambda.store.folders import Folder
 
 STARTED_S = 1_790_000_000.0
@@ -31,13 +33,17 @@ def config(tmp_path: Path) -> Config:
 
 def begun(run: str, config: Config) -> Folder:
     """Return the folder of a run of one task, as its client leaves it."""
+    return durably(run, config).folder
+
+
+def durably(run: str, config: Config) -> Durable:
     program = compile_collections(da.ones(1, chunks=1))
-    terms = Saved(functions={}, flags={}, state={}, tasks=1, started_s=STARTED_S)
+    terms = Saved(functions={"one": "gl-local-one"}, flags={}, state={}, tasks=1, started_s=STARTED_S)
     new = durable(run, program, terms, config)
     new.folder.begin()
     for name, value in new.saved.items():
         new.folder.create(name, encode_parts(value, key=new.key, context=context(run, name), gmac=False))
-    return new.folder
+    return new
 
 
 def test_a_run_of_another_root_key_or_with_a_damaged_lease_hides_no_other(
@@ -64,3 +70,11 @@ def test_a_run_of_another_root_key_or_with_a_damaged_lease_hides_no_other(
     assert "0 of 1" in lines["r2"]
     of_another_key.drop()
     assert {run.id for run in waiting(config)} == {"r2", "r3"}
+
+
+def test_functions_that_took_others_place_are_the_runs_too(config: Config) -> None:
+    new = durably("r1", config)
+    assert functions_of("r1", config) == {"gl-local-one"}
+    twins = [replaced("one", f"gl-local-twin{number}") for number in range(2)]
+    new.folder.create(f"journal-{1:08}", segment(twins, 1, run="r1", key=new.key))
+    assert functions_of("r1", config) == {"gl-local-one", "gl-local-twin0", "gl-local-twin1"}

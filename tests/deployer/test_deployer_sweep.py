@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,15 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphlambda.deployer import Deployment, Settings, deploy
-from graphlambda.deployer.manifests import Lease, Manifest, Manifests
-from graphlambda.deployer.sweep import DAY_S, Needs, Piece, Sweep, carry_out, decide, forget_leases, surveyed
+from graphlambda.deployer.manifests import Lease, Manifest, Manifests, of_layer
+from graphlambda.deployer.shelf import Zip
+from graphlambda.deployer.sweep import (
+    DAY_S,
+    Needs,
+    Piece,
+    Sweep,
+    There,
+    carry_out,
+    decide,
+    forget_leases,
+    surveyed,
+)
 from graphlambda.store.claims import Owner
 from graphlambda.store.folders import DiskFolders
-from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.artifacts import make_artifact, make_layer, write_zip
 from graphlambda.testing.clouds import ROLE, ROOT, RecordingCloud
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from graphlambda.packager.artifact import Artifact
@@ -55,15 +67,27 @@ class Client:
         wanted = {"cloud": self.cloud, "deployment_id": self.deployment, "manifests": self.manifests}
         return deploy(artifacts, SETTINGS, **wanted)  # type: ignore[arg-type]
 
-    def would(self, older_than_s: float = WEEK_S, kept: Mapping[str, str] = MappingProxyType({})) -> Sweep:
+    def would(
+        self,
+        older_than_s: float = WEEK_S,
+        kept: Mapping[str, str] = MappingProxyType({}),
+        agreed: Sweep | None = None,
+    ) -> Sweep:
         return surveyed(
             self.deployment,
             cloud=self.cloud,
             manifests=self.manifests,
             kept=lambda: kept,
+            agreed=agreed,
             older_than_s=older_than_s,
             clock=lambda: self.now_s,
         )
+
+    def sweeps(self, agreed: Sweep) -> list[str]:
+        """Delete what was agreed to; return the words of what is gone."""
+        fresh = self.would(agreed=agreed)
+        gone = carry_out(fresh, cloud=self.cloud, manifests=self.manifests, clock=lambda: self.now_s)
+        return names(piece for piece in gone if isinstance(piece, Piece))
 
 
 @pytest.fixture
@@ -77,7 +101,7 @@ def artifacts(tmp_path: Path) -> list[Artifact]:
     return [make_artifact(tmp_path, "sum", (numpy,)), make_artifact(tmp_path, "mean", (numpy, rest))]
 
 
-def names(pieces: tuple[Piece, ...]) -> list[str]:
+def names(pieces: Iterable[Piece]) -> list[str]:
     """Return the words of pieces' names: `sum` of `gl-local-sum-0123…`."""
     return [piece.name.split("-")[2] for piece in pieces]
 
@@ -90,11 +114,10 @@ def test_what_nobody_used_for_so_long_goes_functions_before_layers_and_its_manif
     agreed = later.would()
     assert (names(agreed.gone), agreed.stays) == (["mean", "sum", "numpy", "rest"], ())
     assert cloud.functions
-    gone = list(carry_out(agreed, later.would(), cloud, later.manifests))
-    assert names(tuple(gone)) == ["mean", "sum", "numpy", "rest"]
+    assert later.sweeps(agreed) == ["mean", "sum", "numpy", "rest"]
     assert (cloud.functions, cloud.layers) == ({}, {})
     forget_leases(later.manifests, older_than_s=WEEK_S, now_s=later.now_s)
-    assert [*(tmp_path / "manifests" / "local").iterdir(), *(tmp_path / "leases" / "local").iterdir()] == []
+    assert (later.manifests.all(), [*(tmp_path / "leases" / "local").iterdir()]) == ([], [])
 
 
 def test_a_deploy_counts_as_use_and_keeps_the_layers_that_its_functions_stand_on(
@@ -128,9 +151,51 @@ def test_a_deploy_after_the_agreement_keeps_what_it_needs(
     later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
     agreed = later.would()
     Client(tmp_path, cloud, process=3, now_s=later.now_s).deploys(artifacts[0])
-    gone = carry_out(agreed, later.would(), cloud, later.manifests)
-    assert names(tuple(gone)) == ["mean", "rest"]
+    assert later.sweeps(agreed) == ["mean", "rest"]
     assert len(cloud.functions) == 1
+
+
+def test_what_was_not_shown_is_not_deleted(
+    tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
+) -> None:
+    Client(tmp_path, cloud).deploys(artifacts[1])
+    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    agreed = later.would()
+    Client(tmp_path, cloud).deploys(artifacts[0])
+    assert later.sweeps(agreed) == ["mean", "rest"]
+    assert names(later.would().gone) == ["sum", "numpy"], "and still has its manifest"
+
+
+def test_each_version_of_a_layer_has_its_own_manifest_until_it_is_gone(
+    tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
+) -> None:
+    Client(tmp_path, cloud).deploys(artifacts[0])
+    cloud.layers.clear()  # its newest version is not listed yet, so that a second one is published
+    other = write_zip(tmp_path / "other.zip", {"python/numpy.py": "VERSION = 2"})
+    (layer,) = artifacts[0].layers
+    again = replace(artifacts[0], layers=(replace(layer, zip_path=other),), operation="f" * 64)
+    Client(tmp_path, cloud, now_s=1_000_000.0 + 6 * DAY_S).deploys(again)
+    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 14 * DAY_S)
+    first, second = [piece for piece in later.would().gone if piece.tag is None]
+    assert first.name == second.name
+    one = Sweep(gone=tuple(piece for piece in later.would().gone if piece != second))
+    assert later.sweeps(one) == ["sum", "sum", "numpy"]
+    assert later.would().gone == (second,)
+
+
+def test_who_makes_again_what_has_just_gone_keeps_its_manifest(
+    tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
+) -> None:
+    Client(tmp_path, cloud).deploys(*artifacts)
+    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    fresh = later.would()
+    going = carry_out(fresh, cloud=cloud, manifests=later.manifests, clock=lambda: later.now_s)
+    gone = [next(going) for _ in fresh.gone]
+    assert len(gone) == 4
+    Client(tmp_path, cloud, process=3, now_s=later.now_s).deploys(artifacts[0])
+    assert list(going) == []
+    after = replace(later, now_s=later.now_s + 8 * DAY_S, process=4).would()
+    assert names(after.gone) == ["sum", "numpy"]
 
 
 def test_a_function_that_a_run_may_still_invoke_stays(
@@ -162,6 +227,16 @@ def test_other_deployments_strangers_and_what_somebody_else_tagged_are_never_tou
 
 
 OWNER = Owner(nonce="n", process=1, host="far", machine="far", started="1")
+ZIPS = tuple(
+    Zip(key=f"{sha256(bytes([number])).hexdigest()}.zip", place=f"s3://b/{number}", size_bytes=1)
+    for number in range(3)
+)
+
+
+def manifest_of(number: int, made_s: float) -> Manifest:
+    """Return the manifest of a piece that is made of the same zip as the third after it."""
+    reported = of_layer(ZIPS[number % 3].code_sha256)
+    return Manifest(subject=str(number), reported=reported, owner="", made_s=made_s)
 
 
 @given(
@@ -179,7 +254,7 @@ def test_whatever_there_is_only_what_is_ours_free_and_old_goes_and_more_is_never
         Piece(
             name=str(number),
             arn=f"arn:{number}",
-            manifest=Manifest(subject=str(number), reported={}, owner="", made_s=at) if proved else None,
+            manifest=manifest_of(number, at) if proved else None,
             tag=tag,
         )
         for number, (proved, at, tag) in enumerate(made)
@@ -191,15 +266,21 @@ def test_whatever_there_is_only_what_is_ours_free_and_old_goes_and_more_is_never
         ),
         kept={},
     )
-    swept = decide(pieces, needs, deployment="local", older_than_s=older, now_s=now_s)
+    manifests = [manifest_of(number, at) for number, (_, at, _) in enumerate(made)]
+    there = There(pieces=tuple(pieces), manifests=tuple(manifests), zips=ZIPS)
+    swept = decide(there, needs, deployment="local", older_than_s=older, now_s=now_s)
     assert sorted([*swept.gone, *(piece for piece, _ in swept.stays)], key=lambda piece: piece.name) == pieces
     for piece in swept.gone:
         assert piece.manifest is not None
         assert piece.tag == "local"
         assert now_s - piece.manifest.made_s >= older
         assert not any(piece.name in lease.names and lease.until_s > now_s for lease in needs.leases)
+    stay = [piece.manifest for piece, _ in swept.stays if piece.manifest]
+    assert not {each.said for each in swept.manifests} & {each.said for each in stay}
+    assert not {each.code_sha256 for each in swept.zips} & {each.code_sha256 for each in stay}
+    assert {each.code_sha256 for each in swept.zips} <= {each.code_sha256 for each in swept.manifests}
     steps = [
-        set(map(str, decide(pieces, needs, deployment="local", older_than_s=days, now_s=now_s).gone))
+        set(map(str, decide(there, needs, deployment="local", older_than_s=days, now_s=now_s).gone))
         for days in (older + 1, older, 0.0)
     ]
     assert all(fewer <= more for fewer, more in pairwise(steps))

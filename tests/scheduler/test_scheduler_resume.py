@@ -367,7 +367,7 @@ class Broken(Folder):
     def begin(self) -> None:
         raise StoreError("No space left on device")
 
-    create = replace = read = names = drop = begin  # type: ignore[assignment]
+    create = replace = read = delete = names = drop = begin  # type: ignore[assignment]
 
 
 def test_a_folder_that_fails_ends_the_keeping_with_a_warning_and_not_the_run(tmp_path: Path) -> None:
