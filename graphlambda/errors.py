@@ -222,28 +222,19 @@ class DeadlineError(RunError):
 class BudgetError(RunError):
     """What the run would do next might cost more than is left of its `budget_usd`; nothing is in flight any more."""
 
-    def __init__(
-        self, run: str, *, spent_usd: float, budget_usd: float, next_usd: float, known: bool
-    ) -> None:
-        super().__init__(run, spent_usd, budget_usd, next_usd, known)
+    def __init__(self, run: str, *, spent_usd: float, budget_usd: float, next_usd: float) -> None:
+        super().__init__(run, spent_usd, budget_usd, next_usd)
         self.run = run
         self.spent_usd = spent_usd
         """By all clients of the run; of invocations that were lost, what they may have cost at most."""
 
         self.budget_usd = budget_usd
         self.next_usd = next_usd
-        """What one more invocation may cost."""
-
-        self.known = known
-        """Whether that is by what its operation was seen to take; else by its function's whole timeout."""
+        """What one more invocation may cost at most."""
 
     def __reduce__(self) -> tuple[partial[BudgetError], tuple[str]]:
         named = partial(
-            BudgetError,
-            spent_usd=self.spent_usd,
-            budget_usd=self.budget_usd,
-            next_usd=self.next_usd,
-            known=self.known,
+            BudgetError, spent_usd=self.spent_usd, budget_usd=self.budget_usd, next_usd=self.next_usd
         )
         return named, (self.run,)
 
@@ -253,19 +244,15 @@ class BudgetError(RunError):
         return self.budget_usd - self.spent_usd
 
     def __str__(self) -> str:
-        why = (
-            "by what nearly all of its tasks took"
-            if self.known
-            else "memory_mb= for all of timeout_s=, until it is known what its tasks take"
-        )
         remedy = (
             "To go on, resume the run with a larger budget_usd=, which counts what it has spent already"
             if self.spent_usd
-            else "Give it a larger budget_usd=, or lower timeout_s= or memory_mb="
+            else "Give it a larger budget_usd=, or less timeout_s= or memory_mb="
         )
         return (
             f"run {self.run} has spent {self.spent_usd:.6f} of budget_usd={self.budget_usd:g}; {self.left_usd:.6f} USD are "
-            f"left, and its next invocation may cost {self.next_usd:.6f} ({why}). {remedy}"
+            f"left, and its next invocation may cost {self.next_usd:.6f} (memory_mb= for all of timeout_s= and a cold "
+            f"start, and what it asks of the store). {remedy}"
         )
 
 

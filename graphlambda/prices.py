@@ -7,12 +7,12 @@ Not counted: the free tier, and what an account has used before in a month, whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _MB_A_GB = 1024
 _FREE_MB = 512
@@ -41,6 +41,8 @@ class Prices:
     """List prices of one region."""
 
     region: str
+    asked: str = ""
+    """The region that they stand for, where its own are not known."""
 
     request: Price
     """An invocation that was not throttled."""
@@ -81,6 +83,11 @@ class Prices:
     egress: Price
     """What leaves AWS for the internet."""
 
+    @property
+    def told(self) -> str:
+        """Whose prices these are, for people."""
+        return self.region + (f", since those of {self.asked} are not known" if self.asked else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
@@ -100,8 +107,77 @@ class Traffic:
             self.writes + other.writes, self.reads + other.reads, self.cache_units + other.cache_units
         )
 
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.writes - other.writes, self.reads - other.reads, self.cache_units - other.cache_units
+        )
+
 
 NO_TRAFFIC = Traffic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What decides what a second of a function costs."""
+
+    memory_mb: int
+    ephemeral_mb: int = _FREE_MB
+    architecture: str = "x86_64"
+    snap_start: bool = False
+    """Whether its environments start from a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What is billed, in the units in which it is. GB-seconds are of memory given, not used."""
+
+    requests: int = 0
+    """Invocations that were not throttled."""
+
+    gb_s: Mapping[str, float] = field(default_factory=dict)
+    """By architecture, while functions ran: initialisation too."""
+
+    ready_gb_s: Mapping[str, float] = field(default_factory=dict)
+    """The same in environments that had waited: provisioned concurrency."""
+
+    waiting_gb_s: Mapping[str, float] = field(default_factory=dict)
+    """By architecture, of environments that wait, also while they run."""
+
+    ephemeral_gb_s: float = 0.0
+    """Of /tmp beyond what is free, while functions ran."""
+
+    snapshot_gb_s: float = 0.0
+    """Of snapshots that are kept."""
+
+    restored_gb: float = 0.0
+    """Of environments that started from one."""
+
+    traffic: Traffic = NO_TRAFFIC
+    """What was asked of stores."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            requests=self.requests + other.requests,
+            gb_s=_added(self.gb_s, other.gb_s),
+            ready_gb_s=_added(self.ready_gb_s, other.ready_gb_s),
+            waiting_gb_s=_added(self.waiting_gb_s, other.waiting_gb_s),
+            ephemeral_gb_s=self.ephemeral_gb_s + other.ephemeral_gb_s,
+            snapshot_gb_s=self.snapshot_gb_s + other.snapshot_gb_s,
+            restored_gb=self.restored_gb + other.restored_gb,
+            traffic=self.traffic + other.traffic,
+        )
+
+
+class Charge(NamedTuple):
+    """One thing that is billed."""
+
+    what: str
+    amount: float
+    unit: str
+    """Of the amount; empty for what is counted."""
+
+    usd: float
+
 
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/"
 _TIERS = "https://aws.amazon.com/blogs/compute/introducing-tiered-pricing-for-aws-lambda/"
@@ -157,7 +233,7 @@ _KNOWN = {each.region: each for each in (US_EAST_1,)}
 
 def prices_of(region: str) -> Prices:
     """Return a region's prices; those of us-east-1, which say so, where its own are not known."""
-    return _KNOWN.get(region, US_EAST_1)
+    return _KNOWN.get(region) or replace(US_EAST_1, asked=region)
 
 
 def gb_seconds(memory_mb: int, seconds: float) -> float:
@@ -165,49 +241,76 @@ def gb_seconds(memory_mb: int, seconds: float) -> float:
     return memory_mb / _MB_A_GB * seconds
 
 
-def beyond_free_mb(ephemeral_mb: int) -> int:
-    """Return what of /tmp is billed."""
-    return max(0, ephemeral_mb - _FREE_MB)
+def ran(size: Size, seconds: float, *, requests: int = 1, ready_s: float = 0.0, starts: int = 0) -> Usage:
+    """Return what invocations used that were billed so many seconds together, `ready_s` of them where environments waited.
+
+    `starts` is how many environments began with them.
+    """
+    rest_s = seconds - ready_s
+    return Usage(
+        requests=requests,
+        gb_s={size.architecture: gb_seconds(size.memory_mb, rest_s)} if rest_s else {},
+        ready_gb_s={size.architecture: gb_seconds(size.memory_mb, ready_s)} if ready_s else {},
+        ephemeral_gb_s=gb_seconds(max(0, size.ephemeral_mb - _FREE_MB), seconds),
+        restored_gb=starts * size.memory_mb / _MB_A_GB if size.snap_start else 0.0,
+    )
 
 
-def second_usd(memory_mb: int, ephemeral_mb: int, architecture: str, prices: Prices = US_EAST_1) -> float:
-    """Return what a second of one function costs, before any discount for volume.
+def kept(size: Size, environments: int, seconds: float) -> Usage:
+    """Return what a function uses whether anything runs or not: environments that wait, a snapshot."""
+    gb_s = gb_seconds(size.memory_mb, seconds)
+    return Usage(
+        waiting_gb_s={size.architecture: environments * gb_s} if environments else {},
+        snapshot_gb_s=gb_s if size.snap_start else 0.0,
+    )
+
+
+def charges(usage: Usage, prices: Prices = US_EAST_1) -> tuple[Charge, ...]:
+    """Return what each thing costs that was used, at the first so many of a month: all sums of money are made here.
 
     Raises:
-        KeyError: there is no price for `architecture`.
+        KeyError: there is no price for an architecture.
     """
-    (_, first), *_ = prices.duration[architecture]
-    ephemeral_gb = gb_seconds(beyond_free_mb(ephemeral_mb), 1.0)
-    return gb_seconds(memory_mb, 1.0) * first.usd + ephemeral_gb * prices.ephemeral.usd
+    return tuple(charge for charge in _charges(usage, prices) if charge.amount)
 
 
-def duration_usd(billed_gb_s: float, architecture: str, prices: Prices = US_EAST_1) -> float:
-    """Return the price of the first so many GB-seconds of a month, tier by tier.
+def usd_of(usage: Usage, prices: Prices = US_EAST_1) -> float:
+    """Return what it costs together. Raises as `charges` does."""
+    return sum(charge.usd for charge in charges(usage, prices))
 
-    Raises:
-        KeyError: there is no price for `architecture`.
-    """
-    tiers = prices.duration[architecture]
+
+def _charges(usage: Usage, prices: Prices) -> Iterator[Charge]:
+    for architecture, gb_s in sorted(usage.gb_s.items()):
+        usd = _tiered(gb_s, prices.duration[architecture])
+        yield Charge(f"Lambda duration, {architecture}", gb_s, "GB-s", usd)
+    per_architecture = (
+        ("Lambda duration where environments waited", usage.ready_gb_s, prices.provisioned_duration),
+        ("environments that wait", usage.waiting_gb_s, prices.provisioned),
+    )
+    for what, amounts, each in per_architecture:
+        for architecture, gb_s in sorted(amounts.items()):
+            yield Charge(f"{what}, {architecture}", gb_s, "GB-s", gb_s * each[architecture].usd)
+    traffic = usage.traffic
+    for what, amount, unit, price in (
+        ("Lambda requests", usage.requests, "", prices.request),
+        ("Lambda /tmp", usage.ephemeral_gb_s, "GB-s", prices.ephemeral),
+        ("snapshots that are kept", usage.snapshot_gb_s, "GB-s", prices.snapshot),
+        ("starts from a snapshot", usage.restored_gb, "GB", prices.restore),
+        ("S3 writes and lists", traffic.writes, "", prices.s3_write),
+        ("S3 reads", traffic.reads, "", prices.s3_read),
+        ("cache", traffic.cache_units, "ECPUs", prices.cache_unit),
+    ):
+        yield Charge(what, amount, unit, amount * price.usd)
+
+
+def _tiered(gb_s: float, tiers: tuple[tuple[float, Price], ...]) -> float:
+    """Return the price of the first so many GB-seconds of a month."""
     bounds = [*(start for start, _ in tiers), float("inf")]
     return sum(
-        max(0.0, min(billed_gb_s, end) - start) * price.usd
+        max(0.0, min(gb_s, end) - start) * price.usd
         for (start, end), (_, price) in zip(pairwise(bounds), tiers, strict=True)
     )
 
 
-def traffic_usd(traffic: Traffic, prices: Prices = US_EAST_1) -> float:
-    """Return the price of what was asked of stores; what they hold meanwhile costs next to nothing."""
-    return (
-        traffic.writes * prices.s3_write.usd
-        + traffic.reads * prices.s3_read.usd
-        + traffic.cache_units * prices.cache_unit.usd
-    )
-
-
-def cost_usd(requests: int, billed_gb_s: float, architecture: str, prices: Prices = US_EAST_1) -> float:
-    """Return the price of so many requests and GB-seconds.
-
-    Raises:
-        KeyError: there is no price for `architecture`.
-    """
-    return requests * prices.request.usd + duration_usd(billed_gb_s, architecture, prices)
+def _added(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in sorted({*one, *other})}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphlambda.account.stack import NONE
-from graphlambda.prices import CACHE_LEAST_GB, HOURS_A_MONTH, gb_seconds
+from graphlambda.prices import CACHE_LEAST_GB, HOURS_A_MONTH, charges, kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +49,5 @@ def _costs(standing: Standing, prices: Prices) -> Iterator[Cost]:
 
 
 def _readiness(ready: Ready, prices: Prices) -> Iterator[Cost]:
-    gb_s = gb_seconds(ready.memory_mb, _MONTH_S)
-    if ready.environments:
-        usd = ready.environments * gb_s * prices.provisioned[ready.architecture].usd
-        yield Cost(what=f"{ready.environments} environments of {ready.function} that wait", usd=usd)
-    if ready.has_snapshot:
-        yield Cost(what=f"a snapshot of {ready.function}", usd=gb_s * prices.snapshot.usd)
+    for charge in charges(kept(ready.size, ready.environments, _MONTH_S), prices):
+        yield Cost(what=f"{charge.what}: {ready.function}", usd=charge.usd)

@@ -14,6 +14,7 @@ from graphlambda.account.stack import ABSENT, NONE, READY, Stack, read
 from graphlambda.account.stacks import chosen
 from graphlambda.deployer.names import KEYS, RUNS, owned
 from graphlambda.errors import CloudError
+from graphlambda.prices import Size
 from graphlambda.store.claims import CLAIM_S, LEASE
 
 if TYPE_CHECKING:
@@ -56,13 +57,9 @@ class Ready:
     """A published version of a function that AWS keeps ready, and bills while it waits."""
 
     function: str
-    memory_mb: int
-    architecture: str
+    size: Size
     environments: int
     """Provisioned concurrency."""
-
-    has_snapshot: bool
-    """SnapStart's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,10 +231,12 @@ def _versions(account: Account, names: Names) -> Iterator[Mapping[str, Any]]:
 def _ready(account: Account, version: Mapping[str, Any]) -> Ready:
     return Ready(
         function=version["FunctionName"],
-        memory_mb=version["MemorySize"],
-        architecture=version["Architectures"][0],
+        size=Size(
+            memory_mb=version["MemorySize"],
+            architecture=version["Architectures"][0],
+            snap_start=version.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
+        ),
         environments=_environments(account, version),
-        has_snapshot=version.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions",
     )
 
 

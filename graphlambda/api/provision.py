@@ -13,13 +13,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphlambda.api.building import functions_of, learn_module
+from graphlambda.api.building import functions_of, learn_module, target_of
 from graphlambda.api.given import Given, given_to
 from graphlambda.compiler import called_operations
 from graphlambda.deployer.apply import silent
 from graphlambda.errors import DeployError
 from graphlambda.packager.cache import Cache
 from graphlambda.packager.memory import need_mb, needed_mb
+from graphlambda.prices import Size, Usage, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,9 @@ class Provisioning:
         self._first = {number: deployment.of(number) for number in deployment.functions}
         self._settings = {name: self._first[number] for number, name in deployment.functions.items()}
         self._architectures = given_to(program, session.config).architectures
+        self._architecture = target_of(session.config).architecture
+        self._operation_of = {name: number for number, name in deployment.functions.items()}
+        self._tmp_mb = dict(deployment.tmp_mb)
         self._session = session
         self._cache = Cache(session.config.cache_dir)
         self._grown: Counter[str] = Counter()
@@ -51,9 +55,19 @@ class Provisioning:
         """Return what a function of this run is given."""
         return self._settings[function]
 
-    def memory_mb(self, function: str) -> int:
-        """Return the memory of a function of this run."""
-        return self._settings[function].memory_mb
+    def size(self, function: str) -> Size:
+        """Return what decides what a function of this run costs."""
+        operation, settings = self._operation_of[function], self._settings[function]
+        return Size(
+            memory_mb=settings.memory_mb,
+            ephemeral_mb=self._tmp_mb.get(operation, settings.ephemeral_mb),
+            architecture=self._architectures.get(operation, self._architecture),
+            snap_start=settings.snap_start,
+        )
+
+    def beside(self, function: str) -> Usage:
+        """Return what a function of this run uses in a second whether anything runs or not."""
+        return kept(self.size(function), self._settings[function].provisioned, 1.0)
 
     async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
         """Take over the twins, by operation id, that an earlier client of the run made; return those that exist."""
@@ -63,6 +77,7 @@ class Provisioning:
         for operation, name in there.items():
             memory_mb = found[name].configuration.memory_mb
             self._settings[name] = replace(self._first[operation], memory_mb=memory_mb)
+            self._operation_of[name] = operation
         return there
 
     def remembered(self) -> dict[str, str]:
@@ -99,5 +114,6 @@ class Provisioning:
         given = Given(settings, {}, self._architectures)
         made = functions_of([self._operations[operation]], self._session, given, silent)
         name = made.functions[operation]
-        self._settings[name] = settings
+        self._settings[name], self._operation_of[name] = settings, operation
+        self._tmp_mb |= made.tmp_mb
         return name

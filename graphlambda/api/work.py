@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.api.building import target_of
 from graphlambda.api.durability import Saved, claimed, durable, flags_of, kept_note
 from graphlambda.api.pricing import batch_s, tariff_of
 from graphlambda.api.profiles import learn
@@ -22,8 +21,7 @@ from graphlambda.compiler.constants import dumps
 from graphlambda.compiler.read import process_state
 from graphlambda.config import time_zone
 from graphlambda.errors import RunHeldError, RunLostError
-from graphlambda.packager import this_target
-from graphlambda.prices import Traffic, prices_of
+from graphlambda.prices import Traffic, Usage, prices_of
 from graphlambda.report import Display, Output, Profiler, Summary, Tally
 from graphlambda.report.display import painter_for
 from graphlambda.report.left import Left
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from graphlambda.scheduler.events import Event
     from graphlambda.scheduler.thread import Going
     from graphlambda.store.base import Store
+    from graphlambda.store.folders import Folder
 
 
 _OF_ROOM = 0.8
@@ -97,30 +96,30 @@ def ran(
     terms = terms or Terms()
     provisioning = Provisioning(program, deployment, session)
     functions = {**deployment.functions, **provisioning.remembered()}
-    tally = _tally(program, deployment, provisioning.memory_mb, session)
-    display.counting(lambda: tally.bill().usd)
     profiler = Profiler({table.operation.id: table.operation.form for table in program.tables})
-    left = Left(provisioning.memory_mb, max(deployment.timeouts_s()), this_target().architecture)
+    left = Left(provisioning.size, max(deployment.timeouts_s()), prices_of(session.config.region))
     saved = _saved(program, functions, session, terms)
-    with session.shown(program), _explained(terms.run, session, left), _counted(session.store, tally):
+    with session.shown(program), _explained(terms.run, session, left):
+        kept = _durable(program, saved, session, terms, max(deployment.timeouts_s()))
+        asked = _asked_from_now(session.store, kept.folder)
+        tally = _tally(program, deployment, provisioning, session, asked)
+        display.counting(lambda: tally.bill().usd)
         going = begin(
             program,
             functions,
             invoker=session.invoker(),
             store=session.store,
-            run=terms.run,
-            key=session.key_of(terms.run),
-            keys_of=session.key_of,
+            run=terms.run, key=session.key_of(terms.run), keys_of=session.key_of,
             listeners=[tally, display, profiler, Output(), left, *terms.told],
             limits=_limits(session, deployment.timeouts_s()),
             settings=saved.state,
             locate=locate, dumps=dumps,
             provisioner=provisioning,
             keep=terms.keep,
-            durable=_durable(program, saved, session, terms, max(deployment.timeouts_s())),
+            durable=kept,
             namespace=_namespace(session),
             logs=session.logs(),
-            tariff=tariff_of(program, functions, provisioning.settings, session.config),
+            tariff=tariff_of(provisioning, asked, session.config),
         )  # fmt: skip
         terms.begun(going)
         result = going.result()
@@ -161,28 +160,31 @@ def _explained(run: str, session: Session, left: Left) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _counted(store: Store, tally: Tally) -> Iterator[None]:
-    """Add what this process asks of a store meanwhile; of runs that overlap, each gets what all of them asked."""
-    before = store.traffic()
-    try:
-        yield
-    finally:
-        asked = (now - then for now, then in zip(store.traffic(), before, strict=True))
-        tally.add_traffic(Traffic(*asked))
+def _asked_from_now(store: Store, folder: Folder) -> Callable[[], Traffic]:
+    """Return what tells what this process asks of store and folder; of runs that overlap, each gets what all of them asked."""
+
+    def asked() -> Traffic:
+        return Traffic(*store.traffic()) + Traffic(*folder.traffic())
+
+    before = asked()
+    return lambda: asked() - before
 
 
 def _tally(
-    program: Program, deployment: Deployment, memory_mb: Callable[[str], int], session: Session
+    program: Program,
+    deployment: Deployment,
+    provisioning: Provisioning,
+    session: Session,
+    asked: Callable[[], Traffic],
 ) -> Tally:
     used = {deployment.functions[operation.id] for operation in called_operations(program)}
     made = used.intersection(deployment.created)
     return Tally(
-        memory_mb,
-        target_of(session.config).architecture,
-        ephemeral_mb=session.config.ephemeral_mb,
+        provisioning.size,
         made=len(made),
         reused=len(used) - len(made),
+        asked=asked,
+        beside=sum((provisioning.beside(function) for function in sorted(used)), Usage()),
         prices=prices_of(session.config.region),
     )
 

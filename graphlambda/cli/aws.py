@@ -81,9 +81,12 @@ def status(options: argparse.Namespace) -> int:
     prices = prices_of(names.region)
     costs = monthly(standing, prices)
     total_usd = sum(each.usd for each in costs)
-    print(f"While nothing runs this costs ${total_usd:,.2f} a month (list prices of {prices.region}):")
+    print(f"While nothing runs this costs ${total_usd:,.2f} a month (list prices of {prices.told}):")
     for each in costs:
         print(f"  ${each.usd:,.2f}  {each.what}")
+    print(
+        "Not counted: uploads that nobody ended, and what is yours: secrets, KMS keys, buckets, ways into a VPC."
+    )
     return 0
 
 

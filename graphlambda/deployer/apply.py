@@ -87,6 +87,7 @@ def _deployment(
         created=created,
         endpoint=planned.endpoint,
         settings=settings,
+        tmp_mb={spec.operation: spec.settings.ephemeral_mb for spec in planned.functions},
         artifact_bytes={each.operation: each.whole_zip_bytes for each in artifacts},
     )
 

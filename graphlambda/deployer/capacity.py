@@ -28,6 +28,21 @@ READY_S = 600.0
 POLL_S = 2.0
 
 
+def lacking(
+    specs: Iterable[FunctionSpec], found: Mapping[str, DeployedFunction], cloud: Cloud
+) -> tuple[Call, ...]:
+    """Return the calls that would give functions the concurrency that they reserve, and versions their environments.
+
+    Asks about what was `found`, and changes nothing. Raises CloudError where the control plane refuses to say.
+    """
+    wanted = {spec.name: spec for spec in specs}.values()
+    asked = [
+        *(_reservation(spec, found, cloud) for spec in wanted),
+        *(_start(spec, found, cloud) for spec in wanted),
+    ]
+    return tuple(call for call in asked if call is not None)
+
+
 def give_capacity(
     specs: Iterable[FunctionSpec],
     found: Mapping[str, DeployedFunction],
@@ -36,19 +51,18 @@ def give_capacity(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Make functions have the concurrency that they reserve, and versions the environments that wait; return when they do.
+    """Make functions have what they lack of this; return when they do.
 
     Raises:
         CloudError: the account has not so much, or a function fails to initialise.
         DeployTimeoutError: environments are not ready in time.
     """
-    wanted = {spec.name: spec for spec in specs}.values()
-    for spec in wanted:
-        _reserve(spec, _function(spec, found, cloud).reserved, cloud)
-    waiting = [spec for spec in wanted if spec.settings.provisioned and not _is_ready(spec, cloud)]
+    specs = tuple(specs)
+    for call in lacking(specs, found, cloud):
+        cloud.call(call)
     until_s = clock() + READY_S
-    for spec in waiting:
-        while not _is_ready(spec, cloud, asked=True):
+    for spec in specs:
+        while spec.settings.provisioned and not _is_ready(spec, cloud):
             if clock() > until_s:
                 raise DeployTimeoutError(
                     f"{spec.invoked} has not all of its {spec.settings.provisioned} environments after {READY_S:.0f} s. "
@@ -57,27 +71,34 @@ def give_capacity(
             sleep(POLL_S)
 
 
-def _function(spec: FunctionSpec, found: Mapping[str, DeployedFunction], cloud: Cloud) -> DeployedFunction:
-    """Return a function itself, whose reservation is that of all its versions."""
+def _reservation(spec: FunctionSpec, found: Mapping[str, DeployedFunction], cloud: Cloud) -> Call | None:
+    """Return the call that reserves concurrency; what is not said takes nobody's limit away."""
+    reserved = spec.settings.reserved
+    if reserved is None or _reserved(spec, found, cloud) == reserved:
+        return None
+    params = {"FunctionName": spec.name, "ReservedConcurrentExecutions": reserved}
+    return Call("put_function_concurrency", params)
+
+
+def _reserved(spec: FunctionSpec, found: Mapping[str, DeployedFunction], cloud: Cloud) -> int | None:
+    """Return what a function has for itself and all of its versions; None where it is not there, either."""
     there = found if spec.name in found else cloud.describe(functions=[spec.name]).functions
-    return there[spec.name]
+    return there[spec.name].reserved if spec.name in there else None
 
 
-def _reserve(spec: FunctionSpec, there: int | None, cloud: Cloud) -> None:
-    reserved, function = spec.settings.reserved, {"FunctionName": spec.name}
-    if reserved is None or there == reserved:
-        return  # what is not said takes nobody's limit away
-    cloud.call(Call("put_function_concurrency", {**function, "ReservedConcurrentExecutions": reserved}))
+def _start(spec: FunctionSpec, found: Mapping[str, DeployedFunction], cloud: Cloud) -> Call | None:
+    """Return the call that has environments started in advance, also where they failed."""
+    wanted = spec.settings.provisioned
+    there = cloud.provisioned(spec.invoked) if wanted and spec.invoked in found else None
+    if not wanted or (there is not None and there.wanted == wanted and there.state != FAILED):
+        return None
+    params = {**version_of(spec.invoked), "ProvisionedConcurrentExecutions": wanted}
+    return Call("put_provisioned_concurrency_config", params)
 
 
-def _is_ready(spec: FunctionSpec, cloud: Cloud, *, asked: bool = False) -> bool:
-    """Tell whether a version's environments wait; ask for them, unless that is done."""
-    wanted, there = spec.settings.provisioned, cloud.provisioned(spec.invoked)
-    if there is not None and there.state == FAILED and asked:
+def _is_ready(spec: FunctionSpec, cloud: Cloud) -> bool:
+    """Tell whether a version's environments wait."""
+    there = cloud.provisioned(spec.invoked)
+    if there is not None and there.state == FAILED:
         raise CloudError(f"put_provisioned_concurrency_config {spec.invoked}", FAILED, there.reason)
-    if there is not None and there.wanted == wanted and there.state != FAILED:
-        return there.state == READY
-    if not asked:
-        params = {**version_of(spec.invoked), "ProvisionedConcurrentExecutions": wanted}
-        cloud.call(Call("put_provisioned_concurrency_config", params))
-    return False
+    return there is not None and there.wanted == spec.settings.provisioned and there.state == READY

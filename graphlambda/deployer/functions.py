@@ -299,6 +299,9 @@ class Deployment:
     own: Mapping[str, Settings] = field(default_factory=dict)
     """By operation id, where an operation was given its own."""
 
+    tmp_mb: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """By operation id, MiB of /tmp of its function: what it unpacks for itself included."""
+
     artifact_bytes: Mapping[str, int] = field(default_factory=dict, compare=False)
     """By operation id, its zip and those of its layers; known to who deployed, not kept in a manifest."""
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graphlambda.deployer.functions import Call, Deployed, FunctionSpec, LayerSpec
+from graphlambda.deployer.capacity import lacking
+from graphlambda.deployer.functions import VERSION, Call, Deployed, FunctionSpec, LayerSpec
 from graphlambda.deployer.plan import INLINE_BYTES, plan, usable
 from graphlambda.deployer.proofs import Proofs
 from graphlambda.deployer.specs import function_specs, layer_specs
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from graphlambda.deployer.manifests import Manifests
     from graphlambda.packager.artifact import Artifact
 
-_VERBS = {"publish_layer_version": "publish", "create_function": "create", "delete_function": "delete"}
+_VERBS = {
+    "publish_layer_version": "publish",
+    "create_function": "create",
+    "delete_function": "delete",
+    "put_function_concurrency": "reserve",
+    "put_provisioned_concurrency_config": "start",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,9 @@ class Plan:
     calls: tuple[Call, ...]
     """In their order; none where nothing is missing."""
 
+    capacity: tuple[Call, ...]
+    """What would follow once the functions are there: concurrency of their own, environments that wait. Of a dry plan only."""
+
     endpoint: str
     """Where: a URL, or a region's name."""
 
@@ -50,7 +60,8 @@ class Plan:
 
     def _lines(self) -> Iterator[str]:
         there = sum(usable(name, self.deployed) for name in {spec.invoked for spec in self.functions})
-        yield f"{self.endpoint}: {len(self.calls)} calls would change something; {there} functions are there"
+        calls = len(self.calls) + len(self.capacity)
+        yield f"{self.endpoint}: {calls} calls would change something; {there} functions are there"
         layers = {layer.name: _carried(layer.zip_bytes) for layer in self.layers}
         functions = {spec.name: f"{_carried(spec.zip_bytes)}  {_told(spec)}" for spec in self.functions}
         states = {found.name.partition(":")[0]: found.state for found in self.deployed.functions.values()}
@@ -58,6 +69,8 @@ class Plan:
             about = layers.get(call.subject) or functions[call.subject]
             carries = f"it is {states[call.subject]}" if call.method == "delete_function" else about
             yield f"  {_VERBS[call.method]:<8} {call.subject:<64}  {carries}"
+        for call in self.capacity:
+            yield f"  {_VERBS[call.method]:<8} {call.subject:<64}  {_asked(call)}"
 
 
 def intended(
@@ -84,9 +97,13 @@ def intended(
     deployed = survey(layers, functions, cloud)
     proofs = Proofs(layers, manifests, cloud, at_once, learns=not is_dry)
     proofs.check(functions, deployed)
-    calls = plan(layers, functions, deployed)
     planned = Plan(
-        functions=functions, layers=layers, deployed=deployed, calls=calls, endpoint=cloud.endpoint
+        functions=functions,
+        layers=layers,
+        deployed=deployed,
+        calls=plan(layers, functions, deployed),
+        capacity=lacking(functions, deployed.functions, cloud) if is_dry else (),
+        endpoint=cloud.endpoint,
     )
     return planned, proofs
 
@@ -106,6 +123,17 @@ def _carried(zip_bytes: int) -> str:
     return f"{zip_bytes / 1e6:,.2f} MB{through}"
 
 
+def _asked(call: Call) -> str:
+    """Return what a call about concurrency asks for."""
+    if call.method == "put_function_concurrency":
+        return f"{call.params['ReservedConcurrentExecutions']:,} of the account's concurrency, and no more"
+    return f"{call.params['ProvisionedConcurrentExecutions']:,} environments that wait"
+
+
 def _told(spec: FunctionSpec) -> str:
     settings = spec.settings
-    return f"{settings.memory_mb:,} MiB, {settings.timeout_s} s, /tmp {settings.ephemeral_mb:,} MiB; {spec.description}"
+    published = f", version {VERSION}" * settings.is_published + " with a snapshot" * settings.snap_start
+    return (
+        f"{settings.memory_mb:,} MiB, {settings.timeout_s} s, /tmp {settings.ephemeral_mb:,} MiB{published}; "
+        f"{spec.description}"
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from graphlambda.compiler import called_operations
 from graphlambda.compiler.program import flat
-from graphlambda.prices import NO_TRAFFIC, Traffic, beyond_free_mb, gb_seconds
+from graphlambda.prices import NO_TRAFFIC, Traffic, Usage, kept, ran
 from graphlambda.report.bill import Bill
 from graphlambda.report.tables import render
 from graphlambda.report.units import count, money
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler.fuse import Profile
     from graphlambda.compiler.program import Operation, Program, Table
-    from graphlambda.prices import Prices
+    from graphlambda.prices import Prices, Size
     from graphlambda.scheduler.limits import Limits
 
 ASSUMED_S = 0.01, 1.0
@@ -47,11 +47,12 @@ _WIDTH = 130
 class Terms:
     """What a program would run on."""
 
-    architecture: str
-    memory_mb: Callable[[Operation], int]
-    """Of an operation's function."""
+    size_of: Callable[[Operation], Size]
+    """Of an operation's function; what it unpacks to /tmp is not known before it is built."""
 
-    ephemeral_mb: int
+    waiting: Callable[[Operation], int]
+    """How many of its environments wait: provisioned concurrency."""
+
     limits: Limits
     overhead_s: float
     """What an invocation takes beside its tasks, in earlier runs."""
@@ -119,7 +120,7 @@ def estimate(program: Program, profiles: Mapping[str, Profile], terms: Terms) ->
         )
         for of_one in tables.values()
     )
-    nothing = Bill(architecture=terms.architecture, prices=terms.prices)
+    nothing = Bill(prices=terms.prices)
     return Estimate(
         operations=operations,
         least=sum((each.least for each in operations), nothing),
@@ -141,16 +142,19 @@ def _expected(
     beside_s = 0.0, terms.overhead_s
     reads = sum(readers.get(task, 0) for task in tasks)
     traffic = _traffic(len(tasks), reads, profile, terms)
-    bills = [
-        _bill(
-            operation,
-            invocations[end],
-            len(tasks) * task_s[end] + begun[end] * COLD_S[end] + invocations[end] * beside_s[end],
-            traffic[end],
-            terms,
+    size, waiting = terms.size_of(operation), terms.waiting(operation)
+    bills = []
+    for end in (0, 1):
+        starts = max(0, begun[end] - waiting)
+        start_s = 0.0 if size.snap_start and not end else COLD_S[end]
+        billed_s = len(tasks) * task_s[end] + starts * start_s + invocations[end] * beside_s[end]
+        ready_s = billed_s if waiting and not end else 0.0
+        used = ran(size, billed_s, requests=invocations[end], ready_s=ready_s, starts=starts)
+        bills.append(
+            Bill(
+                usage=used + Usage(traffic=traffic[end]), beside=kept(size, waiting, 1.0), prices=terms.prices
+            )
         )
-        for end in (0, 1)
-    ]
     return Expected(
         name=operation.name,
         tasks=len(tasks),
@@ -191,17 +195,6 @@ def _stored_bytes(tasks: int, profile: Profile | None, terms: Terms) -> int | No
     if profile is None:
         return None
     return int(tasks * profile.value_bytes) if profile.value_bytes > terms.limits.inline_bytes else 0
-
-
-def _bill(operation: Operation, invocations: int, billed_s: float, traffic: Traffic, terms: Terms) -> Bill:
-    return Bill(
-        architecture=terms.architecture,
-        requests=invocations,
-        billed_gb_s=gb_seconds(terms.memory_mb(operation), billed_s),
-        ephemeral_gb_s=gb_seconds(beyond_free_mb(terms.ephemeral_mb), billed_s),
-        traffic=traffic,
-        prices=terms.prices,
-    )
 
 
 def _amounts(least: Bill, most: Bill) -> tuple[str, str, str, str]:

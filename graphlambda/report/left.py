@@ -8,21 +8,24 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from graphlambda.prices import cost_usd, gb_seconds
+from graphlambda.prices import US_EAST_1, Prices, Usage, ran
+from graphlambda.report.bill import Bill
 from graphlambda.report.units import count
 from graphlambda.scheduler.events import Event, InvocationEnded, InvocationStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphlambda.prices import Size
+
 
 class Left:
     """Knows which invocations have no answer."""
 
-    def __init__(self, memory_mb: Callable[[str], int], timeout_s: float, architecture: str) -> None:
-        self._memory_mb = memory_mb
+    def __init__(self, size_of: Callable[[str], Size], timeout_s: float, prices: Prices = US_EAST_1) -> None:
+        self._size_of = size_of
         self._timeout_s = timeout_s
-        self._architecture = architecture
+        self._prices = prices
         self._open: defaultdict[tuple[int, ...], list[tuple[str, float]]] = defaultdict(list)
         """By tasks: a backup invocation has those of another."""
 
@@ -42,9 +45,9 @@ class Left:
         ]
         if not left:
             return ""
-        most_gb_s = sum(gb_seconds(self._memory_mb(function), left_s) for function, left_s in left)
-        usd = cost_usd(0, most_gb_s, self._architecture)
+        used = (ran(self._size_of(function), left_s, requests=0) for function, left_s in left)
+        bill = Bill(usage=sum(used, Usage()), prices=self._prices)
         return (
             f"{count(len(left), 'invocation')} that Lambda cannot stop may go on until the current task ends, at most "
-            f"{max(left_s for _, left_s in left):.0f} s: at most {most_gb_s:,.0f} GB-s, {usd:.4f} USD"
+            f"{max(left_s for _, left_s in left):.0f} s: at most {bill.billed_gb_s:,.0f} GB-s, {bill.usd:.4f} USD"
         )

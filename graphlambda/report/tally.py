@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from graphlambda.prices import NO_TRAFFIC, US_EAST_1, Prices, Traffic, beyond_free_mb, gb_seconds
+from graphlambda.prices import NO_TRAFFIC, US_EAST_1, Prices, Traffic, Usage, ran
 from graphlambda.report.bill import Bill
 from graphlambda.report.units import count, duration, money, size
 from graphlambda.scheduler.events import (
@@ -30,6 +30,8 @@ from graphlambda.scheduler.policy import NEVER_BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from graphlambda.prices import Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,31 +94,51 @@ class Summary:
         return self.request_bytes + self.reply_bytes + self.stored_bytes
 
 
+@dataclass(slots=True)
+class _Used:
+    """What functions of one size were billed."""
+
+    requests: int = 0
+    seconds: float = 0.0
+    ready_s: float = 0.0
+    """Of these, where environments had waited."""
+
+    starts: int = 0
+
+
+def _nothing() -> Traffic:
+    return NO_TRAFFIC
+
+
 class Tally:
     """A listener that adds up one run."""
 
     def __init__(
         self,
-        memory_of: Callable[[str], int],
-        architecture: str,
+        size_of: Callable[[str], Size],
         *,
-        ephemeral_mb: int = 0,
         made: int = 0,
         reused: int = 0,
+        asked: Callable[[], Traffic] = _nothing,
+        beside: Usage | None = None,
         prices: Prices = US_EAST_1,
     ) -> None:
-        """Take how much memory in MiB a function has, by its name, and of /tmp; the deployer knows `made` and `reused`."""
-        self._memory_of = memory_of
-        self._architecture = architecture
+        """Take a function's size, by its name, and what the client itself asked of stores so far; see `Bill` for `beside`.
+
+        The deployer knows `made` and `reused`.
+        """
+        self._size_of = size_of
+        self._asked = asked
+        self._beside = beside or Usage()
         self._made = made
         self._reused = reused
         self._prices = prices
         self._tasks = self._operations = self._done = self._spared = self._retried = 0
-        self._invocations = self._throttled = self._cold = 0
+        self._throttled = self._cold = 0
         self._request_bytes = self._reply_bytes = self._stored_bytes = 0
         self._stored_peak_bytes = self._overfull = 0
-        self._seconds = self._billed_gb_s = self._billed_s = 0.0
-        self._ephemeral_mb = ephemeral_mb
+        self._seconds = 0.0
+        self._used: dict[Size, _Used] = {}
         self._traffic = NO_TRAFFIC
         self._failure = ""
 
@@ -152,6 +174,7 @@ class Tally:
 
     def summary(self) -> Summary:
         """Return what there is so far; whole after `RunEnded`."""
+        bill = self.bill()
         return Summary(
             tasks=self._tasks,
             tasks_done=self._done,
@@ -159,7 +182,7 @@ class Tally:
             operations=self._operations,
             functions_made=self._made,
             functions_reused=self._reused,
-            invocations=self._invocations,
+            invocations=bill.requests,
             throttled=self._throttled,
             cold_starts=self._cold,
             retried=self._retried,
@@ -169,34 +192,30 @@ class Tally:
             stored_peak_bytes=self._stored_peak_bytes,
             overfull=self._overfull,
             seconds=self._seconds,
-            bill=self.bill(),
+            bill=bill,
             failure=self._failure,
         )
 
     def bill(self) -> Bill:
         """Return what is billed so far; may be called from any thread, and then be an event behind."""
-        return Bill(
-            architecture=self._architecture,
-            requests=self._invocations,
-            billed_gb_s=self._billed_gb_s,
-            ephemeral_gb_s=gb_seconds(beyond_free_mb(self._ephemeral_mb), self._billed_s),
-            traffic=self._traffic,
-            prices=self._prices,
-        )
-
-    def add_traffic(self, traffic: Traffic) -> None:
-        """Add what the client itself asked of the store."""
-        self._traffic += traffic
+        usage = Usage(traffic=self._traffic + self._asked())
+        for of_one, used in list(self._used.items()):
+            usage += ran(
+                of_one, used.seconds, requests=used.requests, ready_s=used.ready_s, starts=used.starts
+            )
+        return Bill(usage=usage, beside=self._beside, prices=self._prices)
 
     def _end(self, event: InvocationEnded) -> None:
         self._throttled += event.failure == Kind.THROTTLED
         if event.failure in NEVER_BEGUN:
             return
-        self._invocations += 1
         self._cold += event.cold
         self._reply_bytes += event.reply_bytes
-        self._billed_gb_s += gb_seconds(self._memory_of(event.function), event.billed_s)
-        self._billed_s += event.billed_s
+        used = self._used.setdefault(self._size_of(event.function), _Used())
+        used.requests += 1
+        used.seconds += event.billed_s
+        used.ready_s += event.billed_s if event.had_waited else 0.0
+        used.starts += event.cold
         self._traffic += event.traffic
 
 

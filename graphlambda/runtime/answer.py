@@ -87,7 +87,8 @@ def answer(
     told = invocation.told()
     environment.arenas.end(len(told["tasks"]))
     took_s = time.perf_counter() - begun_s + (environment.init_s if cold else 0.0)
-    return {"v": VERSION, "environment": environment.name, "cold": cold, "took_s": round(took_s, 6), **told}
+    started = {"environment": environment.name, "cold": cold, "had_waited": environment.had_waited}
+    return {"v": VERSION, **started, "took_s": round(took_s, 6), **told}
 
 
 class Invocation:

@@ -31,6 +31,8 @@ class Environment:
         self.cold = True
         self.init_s = 0.0
         """What its start took, which is billed with the first request."""
+        self.had_waited = False
+        """Whether it was started before anybody asked: provisioned concurrency, which has a price of its own."""
         self.capture = Capture()
         self.arenas = Arenas()
         self.state = ProcessState()

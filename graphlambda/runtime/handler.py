@@ -30,6 +30,10 @@ DEPS = "deps.json"
 """In a function's own files where its distributions did not fit into layers; see `unpack`."""
 
 
+_STARTED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+"""How: `on-demand`, `provisioned-concurrency` or `snap-start`."""
+
+
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request; raises as `answer` does."""
     return answer(event, _ENVIRONMENT)
@@ -77,7 +81,7 @@ def _imported(path: str) -> Callable[..., Any]:
 
 def _stay_fresh() -> None:
     """Be an environment of its own after each restore, where AWS starts environments from a snapshot."""
-    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    if _STARTED == "snap-start":
         from snapshot_restore_py import (  # type: ignore[import-untyped]  # noqa: PLC0415  (the managed runtime's own)
             register_after_restore,
         )
@@ -92,4 +96,6 @@ _ENVIRONMENT = environment_of(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
     os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", f"process-{os.getpid()}"),
 )
-_ENVIRONMENT.init_s = time.process_time()  # it waits for nothing but its files
+_ENVIRONMENT.had_waited = _STARTED == "provisioned-concurrency"
+if not _ENVIRONMENT.had_waited:
+    _ENVIRONMENT.init_s = time.process_time()  # it waits for nothing but its files

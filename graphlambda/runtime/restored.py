@@ -9,6 +9,7 @@ Keys of the function's role are read from the environment for each signature (se
 from __future__ import annotations
 
 import sys
+import time
 
 from .afresh import afresh
 
@@ -22,6 +23,7 @@ _CONNECTED = (("s3", "_clients"), ("valkey", "_kept"))
 
 def restored(environment: Environment, secrets: str | None) -> None:
     """Make all that the snapshot's copies would share this copy's own."""
+    began_s = time.perf_counter()
     afresh()
     for module, kept in _CONNECTED:
         if (found := sys.modules.get(f"{__package__}.{module}")) is not None:
@@ -31,3 +33,4 @@ def restored(environment: Environment, secrets: str | None) -> None:
         from .secret_values import read_secrets  # noqa: PLC0415  (few functions have any)
 
         read_secrets(secrets, anew=True)
+    environment.init_s = time.perf_counter() - began_s

@@ -36,6 +36,7 @@ many seconds more than reading it will.
 Reply::
 
     {"v": 3, "environment": "…", "cold": true,
+     "had_waited": false,                  # whether it was started before anybody asked: provisioned concurrency
      "at_s": 1790000000.0,                 # when the first task started, in seconds since the epoch
      "took_s": 0.34,                       # all of it, with the environment's start where that was cold
      "peak_mb": 61.5,                      # of the environment, at the end of the batch

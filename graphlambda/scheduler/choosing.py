@@ -77,7 +77,7 @@ class Choosing:
         table, wait_s = self._first(now_s)
         if table is None:
             return Chosen(wait_s=min(filter(None, (single.wait_s, wait_s)), default=0.0))
-        return self._of(table, now_s, in_flight)
+        return self._of(table, in_flight)
 
     def learn(self, table: int, answered: Answered, seconds: float, reply_bytes: int) -> None:
         """Learn from a reply what the operation's tasks and an invocation take."""
@@ -101,8 +101,8 @@ class Choosing:
                 continue
             home = self._home(task)
             wait_s = self._gate.unready.wait_s(self._units[home].function, now_s)
-            if not wait_s and self._affordable(home, 1, now_s):
-                return Chosen(home, state.follow([task], 0))
+            if not wait_s and self._affordable(home, 1):
+                return Chosen(home, self._afforded(home, state.follow([task], 0)))
             self._singles.append(task)
             if not wait_s:
                 return Chosen(home, is_too_dear=True)
@@ -121,11 +121,19 @@ class Choosing:
             least_s = min(least_s or wait_s, wait_s)
         return None, least_s
 
-    def _affordable(self, home: int, tasks: int, now_s: float) -> int:
+    def _affordable(self, home: int, tasks: int) -> int:
         """Return how many of so many tasks a table's function may be sent, as far as the budget goes."""
-        return self._spending.affordable(self._units[home].function, tasks, now_s)
+        unit = self._units[home]
+        return self._spending.affordable(unit.function, tasks, unit.inputs)
 
-    def _of(self, table: int, now_s: float, in_flight: int) -> Chosen:
+    def _afforded(self, home: int, tasks: list[int]) -> list[int]:
+        """Return the first of the tasks, as far as the budget goes; the others wait again."""
+        count = self._affordable(home, len(tasks))
+        for task in tasks[count:]:
+            self._state.give_back(task)
+        return tasks[:count]
+
+    def _of(self, table: int, in_flight: int) -> Chosen:
         """Return tasks of a table, or of the one that makes room for it."""
         state = self._state
         size = batch_size(
@@ -144,13 +152,8 @@ class Choosing:
         if not tasks:
             return Chosen()
         home = self._home(tasks[0])
-        room = self._affordable(home, max(room, len(tasks)), now_s)
-        for task in tasks[room:]:
-            state.give_back(task)
-        if not room:
-            return Chosen(home, is_too_dear=True)
-        followed = state.follow(tasks[:room], max(0, room - len(tasks)))
-        return Chosen(home, followed, is_overfull=is_overfull)
+        tasks = self._afforded(home, state.follow(tasks, max(0, room - len(tasks))))
+        return Chosen(home, tasks, is_too_dear=not tasks, is_overfull=is_overfull)
 
     def _squeezed(self, table: int, count: int, in_flight: int) -> tuple[int, int, bool]:
         """Return of which table how many tasks may be sent, where not all may that are ready; and whether it is too much."""

@@ -53,6 +53,9 @@ class InvocationEnded:
     which Lambda does not say it, the most that it may be."""
 
     cold: bool
+    had_waited: bool = False
+    """Whether its environment was started before anybody asked, which has a price of its own."""
+
     reply_bytes: int
     reading_s: float = 0.0
     """What reading its tasks' inputs took."""

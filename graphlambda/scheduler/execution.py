@@ -144,9 +144,8 @@ class Execution:
             room = self._window.size - self._in_flight
             now_s = clock.monotonic()
             for late in self._backups.stragglers(now_s, in_flight=self._in_flight, room=room):
-                if self._spending.affordable(self._units[late.table].function, len(late.tasks), now_s) < len(
-                    late.tasks
-                ):
+                unit, tasks = self._units[late.table], len(late.tasks)
+                if self._spending.affordable(unit.function, tasks, unit.inputs) < tasks:
                     break
                 self._tools.teller.retried(late.tasks, "straggler")
                 self._begin(self._lane(self._batch(late.table, list(late.tasks), now_s, is_backup=True)))
@@ -178,7 +177,8 @@ class Execution:
                 self._held_until_s = now_s + chosen.wait_s
                 self._begin(self._hold(chosen.wait_s))
             if chosen.is_too_dear and not self._in_flight:
-                self.fail(self._spending.refusal(self._tools.place.run, self._units[chosen.table].function))
+                unit = self._units[chosen.table]
+                self.fail(self._spending.refusal(self._tools.place.run, unit.function, unit.inputs))
             return None
         if chosen.is_overfull:
             self._tools.teller.overfull(self._tools.place.ledger.stored_bytes)
@@ -189,7 +189,7 @@ class Execution:
         self._in_flight += 1
         promised_bytes = self._pressure.promise(table, len(tasks))
         function = self._units[table].function
-        debit = self._spending.begin(function, len(tasks), now_s)
+        debit = self._spending.begin(function, len(tasks), self._units[table].inputs)
         return Batch(table, tasks, promised_bytes, self._gate.enter(function, now_s), debit, is_backup)
 
     async def _hold(self, seconds: float) -> None:
@@ -204,7 +204,7 @@ class Execution:
         for task in request.left:
             if not batch.is_backup:
                 self._state.give_back(task)
-        function, once = self._units[table].function, self._units[table].idempotent is False
+        function, once = batch.debit.function, self._units[table].idempotent is False
         if once:
             await self._tools.keeper.mark(request.tasks, sent=True)
         clock, answered, came = self._tools.clock, False, Came.UNKNOWN
@@ -231,7 +231,7 @@ class Execution:
     async def _sent(self, batch: Batch, function: str, request: Request) -> Outcome:
         """Return what became of a request; measure it."""
         tools, tasks, table = self._tools, request.tasks, batch.table
-        batch.debit.send(function, len(tasks))
+        batch.debit.is_sent = True
         self._note_spent()
         tools.teller.sent(table, function, tasks, self._mending.attempt(tasks), len(request.payload))
         started_s, reply_bytes = tools.clock.monotonic(), 0
@@ -257,7 +257,7 @@ class Execution:
         return outcome
 
     def _note_spent(self) -> None:
-        self._tools.keeper.note_spent(self._spending.spent_pico, self._spending.in_flight_pico)
+        self._tools.keeper.note_spent(self._spending.told)
 
     async def _reply(self, function: str, payload: bytes) -> Reply:
         """Return an invocation's reply; an invoker that forgets its own bound must not hang the run."""

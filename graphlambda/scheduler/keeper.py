@@ -26,7 +26,7 @@ from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
 from graphlambda.runtime.wire import context
 from graphlambda.scheduler.blocking import in_thread
-from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, spent, started
+from graphlambda.scheduler.journal import committed, is_whole, records_of, segment, started
 from graphlambda.scheduler.renewing import RENEW_EVERY_S
 from graphlambda.store.claims import lost, take, this_client
 
@@ -111,7 +111,7 @@ class Keeper:
         self._begun = self._claim is not None
         self._stopped = False
         self._records: list[Record] = []
-        self._spent: Record | None = None
+        self._spent: Callable[[], Record] | None = None
         self._segments = 0
         self._told = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -137,9 +137,9 @@ class Keeper:
             self._records.append(record)
             self._told.set()
 
-    def note_spent(self, spent_pico: int, in_flight_pico: int) -> None:
-        """Take what the run has spent, to be written with what else is: only the latest counts."""
-        self._spent = spent(spent_pico, in_flight_pico)
+    def note_spent(self, told: Callable[[], Record]) -> None:
+        """Take the news that the run has spent something: what it is then is written with what else is."""
+        self._spent = told
 
     async def flush(self) -> None:
         """Write what was told, and then delete what was let go by it."""
@@ -240,7 +240,7 @@ class Keeper:
         """Return what is to be written now."""
         records, self._records, self.backlog_bytes = self._records, [], 0
         if self._spent is not None:
-            records.append(self._spent)
+            records.append(self._spent())
             self._spent = None
         return records
 

@@ -71,6 +71,9 @@ class Answered:
 
     peak_mb: float
     cold: bool
+    had_waited: bool = False
+    """Whether its environment was started before anybody asked, which has a price of its own."""
+
     billed_s: float
     traffic: Traffic = NO_TRAFFIC
     """What the function asked of stores."""
@@ -78,7 +81,7 @@ class Answered:
 
 Outcome: TypeAlias = Answered | Failed
 
-_BILLED = re.compile(r"Billed Duration: (\d+) ms")
+_BILLED = re.compile(r"^REPORT\b.*\bBilled Duration: (\d+) ms", re.MULTILINE)
 
 
 def outcome_of(reply: Reply) -> Outcome:
@@ -117,6 +120,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         outputs=_by_task(body["outputs"]),
         peak_mb=body["peak_mb"],
         cold=bool(body["cold"]),
+        had_waited=bool(body["had_waited"]),
         billed_s=billed_s,
         traffic=Traffic(*body["traffic"]),
     )
@@ -157,5 +161,5 @@ def _billed_s(took_s: float, log_tail: str) -> float:
 
 def billed_in(log: str) -> float | None:
     """Return what a function's log says that Lambda bills; None where it does not say."""
-    billed = _BILLED.search(log)
-    return int(billed[1]) / 1000 if billed else None
+    billed = _BILLED.findall(log)  # the last: tasks may have printed such lines before
+    return int(billed[-1]) / 1000 if billed else None

@@ -121,6 +121,7 @@ class Teller:
                     seconds=seconds, reply_bytes=reply_bytes,
                     billed_s=billed_s,
                     cold=answered.cold if answered else False,
+                    had_waited=answered.had_waited if answered else False,
                     reading_s=answered.reading_s if answered else 0.0,
                     sending_s=answered.sending_s if answered else 0.0,
                     traffic=answered.traffic if answered else NO_TRAFFIC,

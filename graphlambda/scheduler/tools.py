@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from graphlambda.compiler.purity import is_pure
 from graphlambda.scheduler.pace import Durations
 
@@ -88,6 +90,9 @@ class Unit:
     idempotent: bool | None
     """Whether its tasks may run twice: True, at the same time too; False, never; None, one after the other."""
 
+    inputs: int = 1
+    """Most values that a task reads; a projection, which may run in its function, reads one."""
+
     reply_bytes: float = 0.0
     """Of the latest reply, for each task."""
 
@@ -95,11 +100,14 @@ class Unit:
 def units_of(program: Program, functions: Mapping[str, str], idempotent: bool | None) -> list[Unit]:
     """Return the unit of each table. What is known to be pure may always run twice, whatever the user says of the rest."""
     units: dict[str, Unit] = {}
-    for operation in (table.operation for table in program.tables):
+    inputs = np.ones(len(program.tables), np.int64)
+    np.maximum.at(inputs, program.table_of, np.diff(program.edges.starts))
+    for number, operation in enumerate(table.operation for table in program.tables):
         if operation.id not in units:
             said = program.idempotent.get(operation.id, idempotent)
             may_run_twice = True if is_pure(operation) else said
             units[operation.id] = Unit(
                 functions.get(operation.id, ""), asyncio.Lock(), Durations(), Durations(), may_run_twice
             )
+        units[operation.id].inputs = max(units[operation.id].inputs, int(inputs[number]))
     return [units[table.operation.id] for table in program.tables]

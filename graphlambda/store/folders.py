@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Traffic
 
 _LOCK = ".lock"
 
@@ -73,6 +74,10 @@ class Folder(ABC):
     @abstractmethod
     def drop(self) -> None:
         """Delete the folder; one that is not there is passed over."""
+
+    def traffic(self) -> Traffic:
+        """Return what was asked so far, as AWS bills it; see `runtime.values.Client`."""
+        return 0, 0, 0
 
 
 class Folders(ABC):

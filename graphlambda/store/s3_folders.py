@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from graphlambda.runtime.bucket import Bucket
     from graphlambda.runtime.frame import Buffer
+    from graphlambda.runtime.values import Traffic
 
 _ROUNDS = 5
 """How often a folder is listed again, before somebody who writes to it is taken for endless."""
@@ -90,6 +91,10 @@ class S3Folder(Folder):
                     return
                 delete_objects(self._bucket, keys)
         raise StoreError(f"the folder of run {self.run} in {self._bucket.url} is still written to")
+
+    def traffic(self) -> Traffic:
+        """Return what the bucket was asked so far, for the folders of all runs."""
+        return self._bucket.writes, self._bucket.reads, 0
 
     def _put(self, name: str, parts: Sequence[Buffer], condition: Mapping[str, str]) -> str | None:
         with translated():

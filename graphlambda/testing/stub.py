@@ -172,6 +172,7 @@ def _told(tasks: list[int], frames: list[bytes]) -> dict[str, Any]:
         "v": VERSION,
         "environment": "stub",
         "cold": False,
+        "had_waited": False,
         "at_s": 0.0,
         "peak_mb": 0.0,
         "took_s": 0.0,

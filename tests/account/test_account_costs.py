@@ -9,7 +9,7 @@ import pytest
 from graphlambda.account import Cache, Stack
 from graphlambda.account.costs import monthly
 from graphlambda.account.standing import Amount, Ready, Standing
-from graphlambda.prices import US_EAST_1
+from graphlambda.prices import US_EAST_1, Size
 from tests.account.cases import NAMES
 
 STACK = Stack(names=NAMES, bucket=NAMES.bucket, prefix=NAMES.prefix, role_arn=NAMES.role_arn, log_group="log")
@@ -55,10 +55,8 @@ def test_a_cache_costs_six_dollars_though_nothing_is_in_it() -> None:
 def test_what_is_kept_ready_costs_while_it_waits() -> None:
     ready = Ready(
         function="gl-zzzzzzzz-mean-1",
-        memory_mb=2048,
-        architecture="x86_64",
+        size=Size(memory_mb=2048, snap_start=True),
         environments=3,
-        has_snapshot=True,
     )
     waiting, snapshot = monthly(replace(BARE, ready=(ready,)), US_EAST_1)
     gb_s = 2 * 730 * 3600

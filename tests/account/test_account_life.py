@@ -32,6 +32,7 @@ from graphlambda.deployer.aws import aws_cloud
 from graphlambda.deployer.manifests import Manifests, of_function, of_layer
 from graphlambda.deployer.names import LEASES, MANIFESTS
 from graphlambda.errors import ConfigError, StackError
+from graphlambda.prices import Size
 from graphlambda.store.claims import Owner
 from graphlambda.store.s3_folders import S3Folders
 from tests.account.cases import CASES, NAMES, PLAIN
@@ -478,9 +479,7 @@ def test_what_aws_keeps_ready_of_a_function_is_seen(moto_account: Account, names
     standing = survey(Provisioned(moto_account.session, moto_account.region), names)
     moto_account.ask("lambda", "delete_function", FunctionName=name)
     assert standing.functions == (name,)
-    assert standing.ready == (
-        Ready(function=name, memory_mb=128, architecture="x86_64", environments=3, has_snapshot=False),
-    )
+    assert standing.ready == (Ready(function=name, size=Size(memory_mb=128), environments=3),)
 
 
 def ours(names: Names) -> list[dict[str, Any]]:

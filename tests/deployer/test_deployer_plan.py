@@ -221,6 +221,35 @@ def test_a_plan_is_told_call_by_call(tmp_path: Path) -> None:
     assert len(cloud.changes) == 1
 
 
+def test_a_plan_tells_of_concurrency_environments_and_snapshots_and_of_nothing_where_they_are_there(
+    tmp_path: Path,
+) -> None:
+    artifacts = [make_artifact(tmp_path, name) for name in ("mean", "sum")]
+    cloud = RecordingCloud()
+    given: dict[str, Any] = {
+        "cloud": cloud, "deployment_id": "local", "manifests": manifests_in(tmp_path / "manifests"),
+    }  # fmt: skip
+    own = {
+        artifacts[0].operation: replace(SETTINGS, reserved=20, provisioned=3),
+        artifacts[1].operation: replace(SETTINGS, snap_start=True),
+    }
+    planned, _ = intended(artifacts, SETTINGS, own, **given)
+    head, *made, reserve, start = str(planned).splitlines()
+    assert head == "memory: 4 calls would change something; 0 functions are there"
+    assert [line.partition("512 MiB")[2].partition(";")[0] for line in made] == [
+        ", version 1",
+        ", version 1 with a snapshot",
+    ]
+    mean = planned.functions[0].name
+    assert reserve == f"  reserve  {mean:<64}  20 of the account's concurrency, and no more"
+    assert start == f"  start    {mean:<64}  3 environments that wait"
+    assert cloud.changes == []
+    deploy(artifacts, SETTINGS, own=own, **given)
+    assert [call.method for call in cloud.changes[2:]] == [call.method for call in planned.capacity]
+    planned, _ = intended(artifacts, SETTINGS, own, **given)
+    assert str(planned) == "memory: 0 calls would change something; 2 functions are there"
+
+
 def test_a_function_without_logs_is_another_that_writes_as_little_as_lambda_allows(
     layer: LayerSpec, function: FunctionSpec
 ) -> None:

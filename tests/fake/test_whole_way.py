@@ -197,6 +197,9 @@ def test_from_an_empty_account_to_a_clean_one(account: Rehearsal, tmp_path: Path
 
     assert f"gl-{ID}-" in user.types("graphlambda", "aws", "status")
 
+    least_usd, usd, most_usd = json.loads(user.types("tests.fake.estimating"))
+    assert least_usd / 2 <= usd <= 2 * most_usd, "an estimate is right to a factor of two beyond what it says"
+
     user.types("graphlambda", "aws", "sweep", "--older-than", "0", "--yes")
     assert functions.list_functions()["Functions"] == []
     assert functions.list_layers()["Layers"] == []

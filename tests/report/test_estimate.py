@@ -8,7 +8,7 @@ import pytest
 
 from graphlambda.compiler.fuse import Profile
 from graphlambda.compiler.program import Gather
-from graphlambda.prices import US_EAST_1, Traffic
+from graphlambda.prices import US_EAST_1, Size, Traffic, Usage, kept, ran
 from graphlambda.report.bill import Bill
 from graphlambda.report.estimate import ASSUMED_S, COLD_S, Estimate, Terms, estimate
 from graphlambda.scheduler.limits import Limits
@@ -27,7 +27,7 @@ SMALL = Profile(seconds=0.5, p95_s=1.5, value_bytes=1_000, batch=1, count=40)
 
 def expected(profiles: dict[str, Profile], **given: object) -> Estimate:
     terms = {
-        "architecture": "x86_64", "memory_mb": lambda _operation: 1024, "ephemeral_mb": 512, "overhead_s": 0.1,
+        "size_of": lambda _operation: Size(memory_mb=1024), "waiting": lambda _operation: 0, "overhead_s": 0.1,
         "cached": False, "limits": Limits(concurrency=10, batch=1), "prices": US_EAST_1, **given,
     }  # fmt: skip
     return estimate(PROGRAM, profiles, Terms(**terms))  # type: ignore[arg-type]
@@ -37,8 +37,23 @@ def test_what_was_measured_is_taken_at_its_median_and_at_what_95_in_100_stay_bel
     (maps, _) = expected({"f": SMALL, "g": SMALL}).operations
     begun = COLD_S[0], 10 * COLD_S[1] + 100 * 0.1
     assert (maps.name, maps.tasks, maps.known, maps.stored_bytes) == ("f", 100, 40, 0)
-    assert maps.least == Bill(architecture="x86_64", requests=100, billed_gb_s=100 * 0.5 + begun[0])
-    assert maps.most == Bill(architecture="x86_64", requests=100, billed_gb_s=100 * 1.5 + begun[1])
+    assert maps.least == Bill(usage=Usage(requests=100, gb_s={"x86_64": 100 * 0.5 + begun[0]}))
+    assert maps.most == Bill(usage=Usage(requests=100, gb_s={"x86_64": 100 * 1.5 + begun[1]}))
+
+
+def test_what_waits_costs_less_a_second_where_it_is_enough_and_something_beside() -> None:
+    size = Size(memory_mb=1024)
+    (maps, _) = expected({"f": SMALL}, waiting=lambda _operation: 4).operations
+    assert maps.least == Bill(usage=ran(size, 50.0, requests=100, ready_s=50.0), beside=kept(size, 4, 1.0))
+    assert maps.most.usage == ran(size, 150.0 + 6 * COLD_S[1] + 100 * 0.1, requests=100)
+    assert "an hour beside it" in str(expected({}, waiting=lambda _operation: 4))
+
+
+def test_environments_that_start_from_a_snapshot_cost_each_and_it_costs_while_it_is_there() -> None:
+    size = Size(memory_mb=1024, architecture="arm64", snap_start=True)
+    (maps, _) = expected({"f": SMALL}, size_of=lambda _operation: size).operations
+    assert maps.least == Bill(usage=ran(size, 50.0, requests=100, starts=1), beside=kept(size, 0, 1.0))
+    assert maps.most.usage == ran(size, 150.0 + 10 * COLD_S[1] + 100 * 0.1, requests=100, starts=10)
 
 
 def test_what_is_not_known_is_assumed_and_that_is_said() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from graphlambda.prices import duration_usd
+from graphlambda.prices import Size, Usage, usd_of
 from graphlambda.report.left import Left
 from graphlambda.scheduler.events import InvocationEnded, InvocationStarted
 
-MEMORY_MB = {"small": 1024, "large": 2048}
+SIZES = {"small": Size(memory_mb=1024), "large": Size(memory_mb=2048)}
 
 
 def sent(function: str, at_s: float, *tasks: int) -> InvocationStarted:
@@ -23,7 +23,7 @@ def ended(function: str, *tasks: int) -> InvocationEnded:
 
 
 def test_it_says_how_many_go_on_for_how_long_and_at_what_cost_at_most() -> None:
-    left = Left(MEMORY_MB.__getitem__, timeout_s=300.0, architecture="x86_64")
+    left = Left(SIZES.__getitem__, timeout_s=300.0)
     for event in (
         sent("small", 0.0, 1),
         sent("small", 0.0, 2),
@@ -31,7 +31,7 @@ def test_it_says_how_many_go_on_for_how_long_and_at_what_cost_at_most() -> None:
         sent("large", 50.0, 3, 4),
     ):
         left(event)
-    usd = duration_usd(700.0, "x86_64")
+    usd = usd_of(Usage(gb_s={"x86_64": 700.0}))
     assert left.told(100.0) == (
         "2 invocations that Lambda cannot stop may go on until the current task ends, at most 250 s: "
         f"at most 700 GB-s, {usd:.4f} USD"
@@ -39,7 +39,7 @@ def test_it_says_how_many_go_on_for_how_long_and_at_what_cost_at_most() -> None:
 
 
 def test_a_backup_goes_on_where_the_first_has_ended_and_nothing_is_said_of_nothing() -> None:
-    left = Left(MEMORY_MB.__getitem__, timeout_s=300.0, architecture="x86_64")
+    left = Left(SIZES.__getitem__, timeout_s=300.0)
     for event in (sent("small", 0.0, 1), sent("small", 60.0, 1), ended("small", 1)):
         left(event)
     assert left.told(100.0).startswith(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from graphlambda.prices import Traffic, cost_usd, gb_seconds
+from graphlambda.prices import Size, Traffic, Usage, gb_seconds, kept, prices_of, usd_of
 from graphlambda.report.bill import Bill
 from graphlambda.report.tally import Summary, Tally, line
 from graphlambda.report.units import count, duration, money, size
@@ -63,7 +65,8 @@ def started(tasks: int = 4) -> RunStarted:
 
 
 def told(*events: Event, made: int = 0, reused: int = 2) -> Summary:
-    tally = Tally(lambda function: {"f": 1024, "large": 2048}[function], "x86_64", made=made, reused=reused)
+    sizes = {"f": Size(memory_mb=1024), "large": Size(memory_mb=2048)}
+    tally = Tally(sizes.__getitem__, made=made, reused=reused)
     for event in events:
         tally(event)
     return tally.summary()
@@ -104,10 +107,7 @@ def test_a_run_adds_up() -> None:
         overfull=1,
         seconds=3.0,
         bill=Bill(
-            architecture="x86_64",
-            requests=2,
-            billed_gb_s=1.0,
-            traffic=Traffic(writes=2, reads=4, cache_units=6),
+            usage=Usage(requests=2, gb_s={"x86_64": 1.0}, traffic=Traffic(writes=2, reads=4, cache_units=6))
         ),
         failure="OutOfMemoryError",
     )
@@ -153,10 +153,10 @@ def test_an_invocation_is_billed_where_a_function_may_have_run(kind: Kind) -> No
 
 
 def test_a_bill_tells_what_each_thing_costs_and_what_the_sum_stands_on() -> None:
-    bill = Bill(architecture="arm64", requests=1_000_000, billed_gb_s=1e6, traffic=Traffic(writes=1000))
+    bill = Bill(usage=Usage(requests=1_000_000, gb_s={"arm64": 1e6}, traffic=Traffic(writes=1000)))
     _, _, *lines = str(bill).splitlines()
     assert [line.split("  ")[0] for line in lines] == [
-        "Lambda duration",
+        "Lambda duration, arm64",
         "Lambda requests",
         "S3 writes and lists",
         "all",
@@ -172,8 +172,43 @@ def test_an_empty_run_costs_nothing() -> None:
     assert told().cost_usd == 0
 
 
+def test_each_function_is_billed_by_its_own_size_and_by_how_its_environments_begin() -> None:
+    sizes = {
+        "arm": Size(memory_mb=1024, architecture="arm64", ephemeral_mb=1536),
+        "waits": Size(memory_mb=1024),
+        "restored": Size(memory_mb=2048, snap_start=True),
+    }
+    asked = [Traffic(writes=1)]
+    tally = Tally(sizes.__getitem__, asked=lambda: asked[0], beside=kept(sizes["waits"], 2, 1.0))
+    for event in (
+        ended(function="arm", billed_s=1.0),
+        ended(function="waits", billed_s=2.0, cold=True),
+        replace(ended(function="waits", billed_s=4.0, cold=True), had_waited=True),
+        ended(function="restored", billed_s=8.0, cold=True),
+        ended(function="restored", billed_s=8.0),
+    ):
+        tally(event)
+    asked[0] = Traffic(writes=3)
+    bill = tally.bill()
+    assert bill.usage == Usage(
+        requests=5,
+        gb_s={"arm64": 1.0, "x86_64": 34.0},
+        ready_gb_s={"x86_64": 4.0},
+        ephemeral_gb_s=1.0,
+        restored_gb=2.0,
+        traffic=Traffic(writes=5 + 3, reads=10, cache_units=15),
+    )
+    assert bill.terms.endswith(
+        "Environments that wait and snapshots cost $0.030 an hour beside it, used or not."
+    )
+
+
+def test_a_bill_says_whose_prices_it_takes_where_those_of_a_region_are_not_known() -> None:
+    assert "of us-east-1, since those of eu-west-3 are not known" in Bill(prices=prices_of("eu-west-3")).terms
+
+
 def test_arm64_is_a_fifth_cheaper_for_duration() -> None:
-    both = [cost_usd(0, gb_seconds(512, 10.0), architecture) for architecture in ("x86_64", "arm64")]
+    both = [usd_of(Usage(gb_s={each: gb_seconds(512, 10.0)})) for each in ("x86_64", "arm64")]
     assert both == pytest.approx([5 * 0.0000166667, 5 * 0.0000133334])
     assert both[1] / both[0] == pytest.approx(0.8, abs=1e-4)
 
@@ -181,7 +216,7 @@ def test_arm64_is_a_fifth_cheaper_for_duration() -> None:
 def test_the_example_of_the_research_comes_out() -> None:
     """1,000 tasks of 2 s at 1,769 MB: 3,455 GB-s, $0.058 on x86_64."""
     assert gb_seconds(1769, 2000.0) == pytest.approx(3455.08, abs=0.01)
-    assert cost_usd(1000, 3455.08, "x86_64") == pytest.approx(0.0578, abs=1e-4)
+    assert usd_of(Usage(requests=1000, gb_s={"x86_64": 3455.08})) == pytest.approx(0.0578, abs=1e-4)
 
 
 @pytest.mark.parametrize(

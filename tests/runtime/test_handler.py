@@ -53,6 +53,14 @@ def test_only_the_first_request_of_an_environment_is_cold(function: Start, reque
     ]
 
 
+def test_an_environment_says_whether_it_was_there_before_anybody_asked(
+    function: Start, requests: Requests
+) -> None:
+    for kind, had_waited in (("on-demand", False), ("provisioned-concurrency", True)):
+        started = function(ADD, variables={"AWS_LAMBDA_INITIALIZATION_TYPE": kind})
+        assert started(requests.request([("l", 1), ("l", 2)]))["had_waited"] is had_waited
+
+
 RESTORED = """
 import random, sys, types
 import snapshot_restore_py

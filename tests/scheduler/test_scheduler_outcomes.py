@@ -40,6 +40,7 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
         "v": VERSION,
         "environment": "e",
         "cold": True,
+        "had_waited": True,
         "at_s": 1000.0,
         "peak_mb": 61.5,
         "took_s": 0.0124,
@@ -76,11 +77,13 @@ def test_an_answer_holds_its_outcomes_and_what_it_costs() -> None:
         outputs={1: {"stdout": "said"}},
         peak_mb=61.5,
         cold=True,
+        had_waited=True,
         billed_s=0.013,
         traffic=Traffic(writes=1, reads=2, cache_units=3),
     )
     assert outcome_of(reply(json.dumps(body).encode())) == wanted
-    tail = "REPORT RequestId: 1\tDuration: 12.3 ms\tBilled Duration: 140 ms\tInit Duration: 120 ms"
+    printed = "REPORT of mine: Billed Duration: 1 ms\nBilled Duration: 2 ms\n"
+    tail = printed + "REPORT RequestId: 1\tDuration: 12.3 ms\tBilled Duration: 140 ms\tInit Duration: 120 ms"
     told = outcome_of(reply(json.dumps(body).encode(), log_tail=tail))
     assert told == replace(wanted, billed_s=0.14)
 

@@ -23,6 +23,7 @@ from graphlambda.errors import (
     RunLostError,
     StoreError,
 )
+from graphlambda.prices import Size
 from graphlambda.report import Tally
 from graphlambda.report.board import Board
 from graphlambda.scheduler import Limits
@@ -443,7 +444,7 @@ def test_a_run_that_fails_keeps_what_is_done_for_another_client(tmp_path: Path) 
     assert sorted(client.committed()) == list(range(8))
     assert client.store.runs() == {}
     client.failing = None
-    board, tally = Board(), Tally(lambda _: 1769, "x86_64")
+    board, tally = Board(), Tally(lambda _: Size(memory_mb=1769))
     assert client.run(board.add, tally, inline_bytes=65_536, claimed=True) == [9, [3]]
     assert (client.executed(), client.folder.names()) == ([*client.executed()[:8], 8], [])
     assert all(row.complete for row in board.counts().operations)
