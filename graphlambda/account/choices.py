@@ -24,6 +24,7 @@ NOTHING = "none"
 """In place of a list: takes back what it held."""
 
 CACHES = (NONE, VALKEY_PUBLIC, VALKEY_VPC)
+_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+"
 _FORMS: Mapping[str, tuple[str, str, str]] = {
     "role_arn": ("--role-arn", r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of a role"),
     "permissions_boundary": (
@@ -31,14 +32,13 @@ _FORMS: Mapping[str, tuple[str, str, str]] = {
         r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+",
         "the ARN of a policy",
     ),
-    "kms_key_arn": (
-        "--kms-key",
-        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+",
-        "the ARN of a key: policies name no alias",
-    ),
+    "kms_key_arn": ("--kms-key", _KEY, "the ARN of a key: policies name no alias"),
     "bucket": ("--bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket"),
 }
-_SECRET = ARN_TO_READ, "the ARN of a secret of Secrets Manager or of a parameter of SSM"
+_SECRET = (
+    f"{ARN_TO_READ}|{_KEY}",
+    "the ARN of a secret of Secrets Manager, of a parameter of SSM, or of the key that encrypts some",
+)
 _GRANT = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[^*?$\x00-\x1f]*?))?(?P<write>:rw)?"
 )
@@ -102,7 +102,7 @@ class Choices:
 
     data: tuple[Grant, ...] = ()
     secrets: tuple[str, ...] = ()
-    """ARNs of what functions may read of Secrets Manager and of SSM's parameters."""
+    """ARNs of what functions may read of Secrets Manager and of SSM's parameters, and of the user's own keys that encrypt those."""
 
     vpc: Vpc | None = None
     """Where functions are; None: outside any VPC."""

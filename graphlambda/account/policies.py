@@ -75,7 +75,11 @@ _RUN = ("lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig", "lambda:
 
 _STACK = ("cloudformation:GetTemplate", "cloudformation:ListStackResources")
 _READ, _WRITE = ("s3:GetObject",), ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject")
-_SECRETS = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
+_SECRETS = {
+    "kms": "kms:Decrypt",
+    "secretsmanager": "secretsmanager:GetSecretValue",
+    "ssm": "ssm:GetParameter",
+}
 
 
 def deployer(names: Names, choices: Choices) -> Policy:
@@ -123,7 +127,7 @@ def function(names: Names, choices: Choices) -> Policy:
         *_cache(names, choices),
         *_key(names, choices),
         *(each for number, grant in enumerate(choices.data) for each in _data(names, number, grant)),
-        *_secrets(choices.secrets),
+        *_secrets(names, choices.secrets),
         *(_interfaces(names) if choices.vpc or choices.allow_vpc else []),
     )
 
@@ -185,13 +189,18 @@ def _key(names: Names, choices: Choices) -> list[Policy]:
     """Return the right to the key of a bucket, as far as S3 uses it for that bucket's objects."""
     if not choices.kms_key_arn:
         return []
-    domain = "amazonaws.com.cn" if names.partition == "aws-cn" else "amazonaws.com"
     place = names.bucket_arn(choices.bucket)
     for_ours = {
-        "StringEquals": {"kms:ViaService": f"s3.{names.region}.{domain}"},
+        **_via(names, [f"s3.{names.region}"]),
         "StringLike": {"kms:EncryptionContext:aws:s3:arn": [place, f"{place}/{names.prefix}/*"]},
     }
     return [_allow("Encryption", ("kms:Decrypt", "kms:GenerateDataKey"), choices.kms_key_arn, for_ours)]
+
+
+def _via(names: Names, services: Iterable[str]) -> Policy:
+    """Return the condition that a key is used by services alone, such as `s3.eu-central-1`, for whoever asks those."""
+    domain = "amazonaws.com.cn" if names.partition == "aws-cn" else "amazonaws.com"
+    return {"StringEquals": {"kms:ViaService": [f"{each}.{domain}" for each in services]}}
 
 
 def _data(names: Names, number: int, grant: Grant) -> list[Policy]:
@@ -205,14 +214,26 @@ def _data(names: Names, number: int, grant: Grant) -> list[Policy]:
     ]
 
 
-def _secrets(arns: Iterable[str]) -> list[Policy]:
+def _secrets(names: Names, arns: Iterable[str]) -> list[Policy]:
+    """Return the right to secrets, and to keys as far as those who keep secrets use them."""
     by_service: dict[str, list[str]] = {}
     for arn in arns:
         by_service.setdefault(arn.split(":")[2], []).append(arn)
     return [
-        _allow(f"Secrets{service.capitalize()}", (_SECRETS[service],), named)
+        _allow(
+            f"Secrets{service.capitalize()}",
+            (_SECRETS[service],),
+            named,
+            _via(names, _keepers(named)) if service == "kms" else None,
+        )
         for service, named in sorted(by_service.items())
     ]
+
+
+def _keepers(keys: Iterable[str]) -> list[str]:
+    """Return who keeps secrets, where keys are."""
+    regions = sorted({arn.split(":")[3] for arn in keys})
+    return [f"{service}.{region}" for region in regions for service in ("secretsmanager", "ssm")]
 
 
 def _interfaces(names: Names) -> list[Policy]:

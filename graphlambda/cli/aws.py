@@ -254,7 +254,11 @@ _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
         "what functions may read of yours, `s3://bucket/prefix`; and write, with `:rw` at its end",
         "data",
     ),
-    "--secret": _many("ARN", "a secret or SSM parameter that functions may read", "secrets"),
+    "--secret": _many(
+        "ARN",
+        "a secret or SSM parameter that functions may read, or your own key that encrypts some",
+        "secrets",
+    ),
     "--allow-vpc": {
         "action": argparse.BooleanOptionalAction,
         "help": "whether operations may be put into a VPC by their settings",

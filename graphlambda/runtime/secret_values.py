@@ -137,5 +137,5 @@ def _error(name: str, arn: str, why: str) -> SecretError:
     service = arn.split(":")[2]
     return SecretError(
         f"the secret {name} cannot be read from {arn}: {why}. It must be there, and this function's role needs "
-        f"{_RIGHTS[service]} on it (`graphlambda aws init --secret ARN` gives it), and kms:Decrypt where its key is your own"
+        f"{_RIGHTS[service]} on it and, where its key is your own, kms:Decrypt on that: `graphlambda aws init --secret ARN` gives both, of secret and key"
     )

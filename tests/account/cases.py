@@ -11,6 +11,7 @@ NAMES = Names(deployment="z" * 8, account=ACCOUNT, region=REGION)
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:weather-AbCdEf"
+SECRETS_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/4321abcd-12ab-34cd-56ef-1234567890ab"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/weather/key"
 VPC = Vpc(
     id="vpc-0123456789abcdef0",
@@ -25,7 +26,7 @@ FULL = Choices(
     kms_key_arn=KEY,
     tags={"team": "climate"},
     data=(grant("s3://observations/era5"), grant("s3://results/2026/:rw"), grant("s3://everything")),
-    secrets=(SECRET, PARAMETER),
+    secrets=(SECRET, PARAMETER, SECRETS_KEY),
     allow_vpc=True,
 )
 IN_A_VPC = Choices(cache="valkey-vpc", vpc=VPC)

@@ -23,6 +23,7 @@ from tests.account.cases import (
     PLAIN,
     REGION,
     SECRET,
+    SECRETS_KEY,
 )
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def test_data_is_granted_by_name_and_written_only_where_that_was_asked_for() -> 
     }
     assert granted[SECRET] == {"secretsmanager:GetSecretValue"}
     assert granted[PARAMETER] == {"ssm:GetParameter"}
+    assert granted[SECRETS_KEY] == {"kms:Decrypt"}
     assert granted[KEY] == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
@@ -205,9 +207,17 @@ def test_only_s3_uses_the_key_and_only_for_this_deployments_objects() -> None:
         (condition,) = {json.dumps(of) for _, resource, of in allowed(kind, FULL) if resource == KEY}
         bucket = NAMES.bucket_arn()
         assert json.loads(condition) == {
-            "StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"},
+            "StringEquals": {"kms:ViaService": ["s3.eu-central-1.amazonaws.com"]},
             "StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/graphlambda/zzzzzzzz/*"]},
         }
+
+
+def test_the_key_of_secrets_is_used_by_those_alone_who_keep_secrets() -> None:
+    ((who, condition),) = (
+        (kind, of) for kind in KINDS for _, key, of in allowed(kind, FULL) if key == SECRETS_KEY
+    )
+    keepers = [f"{each}.eu-central-1.amazonaws.com" for each in ("secretsmanager", "ssm")]
+    assert (who, condition) == ("function", {"StringEquals": {"kms:ViaService": keepers}})
 
 
 def test_functions_in_a_vpc_are_denied_what_lambda_does_in_their_role() -> None:
