@@ -1,7 +1,7 @@
 """A bucket for a session, its values and its runs: where it is and who asks come from the botocore session that boto3's calls use, too.
 
 In: `s3://bucket/prefix`, a configuration. Out: a store, folders of runs, and how functions get keys for it. Must not send AWS's own keys
-to the local Lambda, but a session's that end: see `surroundings.aws_identity`.
+to the local Lambda, but a session's that end: see `surroundings.AwsIdentity`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from graphlambda.api.access import proxy_of
-from graphlambda.api.surroundings import Identity, aws_identity, variables_of
+from graphlambda.api.surroundings import SURE_S, Identity, variables_of
 from graphlambda.config import LOCAL_ROLE
 from graphlambda.errors import ConfigError
+from graphlambda.runtime.bucket import TRUSTED
 from graphlambda.runtime.faults import ValueStoreError
 from graphlambda.runtime.http1 import Http
 from graphlambda.runtime.identity import Keys
 from graphlambda.store import Location, S3Store
+from graphlambda.store.base import translated
 from graphlambda.store.s3_folders import S3Folders
 from graphlambda.store.tunnel import through
 
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
 
 _VALUES, _RUNS = "values", "runs"
 """What lies below the prefix that the user names."""
-
-_HOUR_S = 3600.0
 
 _IN_PATH = "a.bucket"
 """No certificate is for a host of such a name."""
@@ -87,12 +88,20 @@ def bucket_folders(url: str, config: Config) -> S3Folders:
     return S3Folders(place_at(url, config).objects(_RUNS))
 
 
-def identity_for(store: S3Store, region: str) -> Identity:
-    """Return what local functions are to sign with: at AWS a session's keys, at another server its own."""
-    if not store.location.endpoint:
-        return aws_identity(region)
-    keys = store.keys()
-    return Identity(variables_of(keys.access_key, keys.secret_key, keys.token), time.time() + _HOUR_S)
+def identity_for(place: Access, identify: Callable[[], Identity]) -> Identity:
+    """Return what local functions are to sign with, and whom to trust: at AWS as `identify` says, at another server as its own user.
+
+    Raises:
+        StoreError: that user's keys cannot be had. Raises what `identify` does.
+    """
+    if place.location.endpoint:
+        with translated():
+            keys = place.keys()
+        named = variables_of(keys.access_key, keys.secret_key, keys.token)
+        found = Identity(named, time.time() + SURE_S)
+    else:
+        found = identify()
+    return replace(found, variables={**found.variables, TRUSTED: place.ca}) if place.ca else found
 
 
 @lru_cache(maxsize=16)
@@ -118,7 +127,7 @@ def _access(url: str, region: str, role: str) -> Access:
         owner="" if role == LOCAL_ROLE else role.split(":")[4],
     )
     ca = core.get_config_variable("ca_bundle")
-    return Access(location, keys_of(core, url), ca, proxy_of(client))
+    return Access(location, keys_of(core, url), str(Path(ca).absolute()) if ca else None, proxy_of(client))
 
 
 def _endpoint(client: Any, region: str) -> str:

@@ -9,13 +9,12 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from graphlambda.account.remedies import remedy
-from graphlambda.api.surroundings import Surroundings, aws_identity
+from graphlambda.api.surroundings import AwsIdentity, Surroundings
 from graphlambda.config import AWS
 from graphlambda.errors import CloudError, ConfigError
 from graphlambda.local import LocalLambda, LocalSettings, gate, start
@@ -103,7 +102,7 @@ def _at_home(config: Config, found: Opened) -> Endpoint:
     local = start(settings)
     atexit.register(local.close)
     meanwhile.join()
-    identify, always = found.identify or partial(aws_identity, config.region), found.identify is not None
+    identify, always = found.identify or AwsIdentity(config.region), found.identify is not None
     return Endpoint(
         cloud=_local_cloud(local.endpoint, local.credentials, config),
         concurrency=settings.concurrency,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphlambda.api.caches import keys_at
-from graphlambda.api.surroundings import aws_identity
+from graphlambda.api.surroundings import AwsIdentity
 from graphlambda.config import FILE, VALKEY, Config, tiers
 from graphlambda.errors import StoreError
 from graphlambda.scheduler.memory import free_bytes
@@ -36,7 +36,7 @@ class Opened:
 
     store: Store
     visible: tuple[Path, ...] = ()
-    """Folders that local functions need to reach it."""
+    """Paths that local functions need to reach it."""
 
     server: OwnServer | None = None
     """The server that was started for it, if one was; ends with this process."""
@@ -61,14 +61,24 @@ def _opened(config: Config) -> Opened:
     hot, bucket = tiers(config.store)
     if not bucket:
         return _hot(hot, config)
-    from graphlambda.api.buckets import bucket_store, identity_for  # noqa: PLC0415  (boto3, for who uses S3)
+    from graphlambda.api.buckets import (  # noqa: PLC0415  (boto3, for who uses S3)
+        bucket_store,
+        identity_for,
+        place_at,
+    )
 
-    cold = bucket_store(bucket, config)
-    identify = partial(identity_for, cold, config.region)
+    place, cold = place_at(bucket, config), bucket_store(bucket, config)
+    trusted = (Path(place.ca),) if place.ca else ()
+    identify = partial(identity_for, place, AwsIdentity(config.region))
     if not hot:
-        return Opened(cold, identify=identify)
+        return Opened(cold, trusted, identify=identify)
     found = _hot(hot, config)
-    return replace(found, store=TieredStore(found.store, cold), identify=identify)
+    return replace(
+        found,
+        store=TieredStore(found.store, cold),
+        visible=(*found.visible, *trusted),
+        identify=identify,
+    )
 
 
 def left_by(config: Config) -> Store | None:
@@ -117,7 +127,7 @@ def _at(url: str, config: Config) -> Opened:
             "run the client beside them or through a tunnel, or let values lie in a bucket (store='s3://…')"
         ) from error
     if keys is not None:
-        return Opened(ValkeyStore(spec, keys=keys), identify=partial(aws_identity, config.region))
+        return Opened(ValkeyStore(spec, keys=keys), identify=AwsIdentity(config.region))
     told = named(url, spec)
     if told is None and (guest := invited(spec)) is not None:
         atexit.register(guest.leave)

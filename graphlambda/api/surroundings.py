@@ -1,17 +1,19 @@
 """What local functions get from a session beside their own code: the paths they see, the AWS identity they have.
 
 In: programs about to run, from any thread. Out: calls of the local Lambda when something has to change: each
-change makes fresh environments. Must not take away what another run still needs.
+change makes fresh environments. Must not take away what another run still needs, nor let an identity end under a run.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from graphlambda.errors import GraphlambdaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +28,13 @@ _READ_WITH_AWS = frozenset({"aiobotocore", "boto3", "botocore", "obstore", "s3fs
 _RENEW_BEFORE_S = 900.0
 """How long before its end an identity is renewed: as long as one invocation may last."""
 
+SURE_S = _RENEW_BEFORE_S + 300.0
+"""How long keys count as good that do not say when they end: they are looked at every five minutes. botocore makes those anew
+that it can, a quarter of an hour before their end."""
+
+_AGAIN_S = 60.0
+"""After how long is tried again what failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -39,14 +48,23 @@ class Identity:
 class Surroundings:
     """Those of one session: paths are added and stay, an identity is there while a run needs it."""
 
-    def __init__(self, local: LocalLambda, identify: Callable[[], Identity], *, always: bool = False) -> None:
+    def __init__(
+        self,
+        local: LocalLambda,
+        identify: Callable[[], Identity],
+        *,
+        always: bool = False,
+        again_s: float = _AGAIN_S,
+    ) -> None:
         """`always`: the runtime itself needs the identity, for a store that asks who reads and writes."""
         self._always = always
+        self._again_s = again_s
         self._local = local
         self._identify = identify
         self._guard = threading.Lock()
         self._visible: frozenset[Path] = frozenset()
         self._identity: Identity | None = None
+        self._renewal: threading.Timer | None = None
         self._needing = 0
         self._secrets: list[Mapping[str, str]] = []
         self._told: Mapping[str, str] = {}
@@ -66,12 +84,35 @@ class Surroundings:
             self._needing += needed
             self._secrets.append(secrets)
             self._tell()
+            self._renew_later()
         try:
             yield
         finally:
             with self._guard:
                 self._needing -= needed
                 self._secrets.remove(secrets)
+                if self._renewal is not None and not self._needing:
+                    self._renewal.cancel()
+                    self._renewal = None
+
+    def _renew_later(self) -> None:
+        """Have the identity renewed in time, for as long as a run needs it."""
+        if self._renewal is None and self._needing and self._identity is not None:
+            left_s = self._identity.until_s - _RENEW_BEFORE_S - time.time()
+            self._renewal = threading.Timer(left_s if left_s > 0 else self._again_s, self._renew)
+            self._renewal.daemon = True
+            self._renewal.start()
+
+    def _renew(self) -> None:
+        """Renew the identity; where that fails, the old one is good for a while, and functions say so then."""
+        with self._guard:
+            if self._renewal is not threading.current_thread():
+                return  # nobody needs it any more
+            self._renewal = None
+            with suppress(GraphlambdaError):
+                self._identify_as(needed=True)
+                self._tell()
+            self._renew_later()
 
     def _show(self, paths: frozenset[Path]) -> None:
         if not paths <= self._visible:
@@ -103,27 +144,45 @@ def needs_identity(program: Program) -> bool:
     )
 
 
-def aws_identity(region: str) -> Identity:
-    """Return the client's AWS identity as short-lived session credentials; long-lived keys never travel.
-
-    Raises:
-        CloudError: AWS refuses to make them.
-        ConfigError: the user's settings for AWS cannot be used.
-    """
+def _found(region: str) -> Any:
     from graphlambda.account.aws import account  # noqa: PLC0415  (boto3: a fifth of a second that few runs need)
-    from graphlambda.deployer.aws import configured  # noqa: PLC0415
 
-    hour_s, ours = time.time() + 3600.0, account(region)
-    with configured():
-        found = ours.session.get_credentials()
+    return account(region).session.get_credentials()
+
+
+class AwsIdentity:
+    """The client's AWS identity as short-lived session credentials; long-lived keys never travel."""
+
+    def __init__(self, region: str, find: Callable[[str], Any] = _found) -> None:
+        """`find` looks for botocore's credentials where they come from: files, variables, a role."""
+        self._region = region
+        self._find = find
+        self._renewed: Any = None
+        """Credentials that botocore makes anew before they end; others are looked for again: somebody may log in meanwhile."""
+
+    def __call__(self) -> Identity:
+        """Return it.
+
+        Raises:
+            CloudError: AWS refuses to make it, or to renew it.
+            ConfigError: the user's settings for AWS cannot be used.
+        """
+        from graphlambda.account.aws import account, told  # noqa: PLC0415  (boto3)
+        from graphlambda.deployer.aws import configured  # noqa: PLC0415
+
+        sure_s = time.time() + SURE_S
+        with configured():
+            found = self._renewed or self._find(self._region)
         if found is None:
-            return Identity({}, hour_s)
-        frozen = found.get_frozen_credentials()
-    if frozen.token:
-        return Identity(variables_of(str(frozen.access_key), str(frozen.secret_key), frozen.token), hour_s)
-    answer = ours.ask("sts", "get_session_token")["Credentials"]
-    variables = variables_of(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
-    return Identity(variables, answer["Expiration"].timestamp())
+            return Identity({}, sure_s)
+        self._renewed = found if hasattr(found, "refresh_needed") else None
+        with told("get_credentials"):
+            keys = found.get_frozen_credentials()
+        if keys.token:
+            return Identity(variables_of(keys.access_key, keys.secret_key, keys.token), sure_s)
+        answer = account(self._region).ask("sts", "get_session_token")["Credentials"]
+        variables = variables_of(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+        return Identity(variables, answer["Expiration"].timestamp())
 
 
 def variables_of(access_key: str, secret_key: str, token: str | None) -> dict[str, str]:

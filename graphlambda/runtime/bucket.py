@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FIRST_ONLY = {"If-None-Match": "*"}
 """The condition of a put that nobody else's may precede."""
 
+TRUSTED = "AWS_CA_BUNDLE"
+"""The variable that names a file of certificates to trust instead of the system's, as boto3 reads it, too."""
+
 ATTEMPTS = 8
 GIVE_UP_S = 60.0
 """No attempt begins that long after the first."""
@@ -58,6 +61,10 @@ _REMEDIES = {
     "RequestTimeTooSkewed": "Set this machine's clock (`sudo timedatectl set-ntp true`): the server's own date did not do",
     "SignatureDoesNotMatch": "The credentials or the region are not the server's",
 }
+_UNTRUSTED = (
+    f"Name a file with the certificates to trust in {TRUSTED}: local functions get it from the client; at AWS the file comes "
+    "with a package of yours, and the variable by `environment=`"
+)
 
 
 class _PassingError(Exception):
@@ -222,7 +229,10 @@ class Bucket:
             if answer.status == 403 and self._skew_s != skew_s:  # a HEAD's answer does not say why
                 answer = self._exchanged(method, target, headers, digest, parts, place)
         except OSError as error:
-            raise _PassingError(f"{type(error).__name__}: {error}") from error
+            told = f"{type(error).__name__}: {error}"
+            if type(error).__name__ == "SSLCertVerificationError":  # importing it would cost 13 ms
+                raise ValueStoreError(f"{method} {self._origin}{target}: {told}. {_UNTRUSTED}") from error
+            raise _PassingError(told) from error
         code = _code(method, answer)
         if answer.status in good and not (answer.status < 300 and code):
             return answer

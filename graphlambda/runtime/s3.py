@@ -11,9 +11,10 @@ nothing stays but what was written in its last second, and that the next sweep f
 from __future__ import annotations
 
 import json
+import os
 from time import monotonic
 
-from .bucket import ATTEMPTS, FIRST_ONLY, Bucket
+from .bucket import ATTEMPTS, FIRST_ONLY, TRUSTED, Bucket
 from .faults import LostValueError, ValueStoreError
 from .files import checked
 from .identity import function_keys
@@ -48,11 +49,11 @@ class S3Client:
 
     @classmethod
     def of(cls, spec: dict[str, Any]) -> S3Client:
-        """Return the client that a request's `store` describes; it signs with the function's own keys."""
+        """Return the client that a request's `store` describes; it signs with the function's own keys, and trusts whom it trusts."""
         wanted = json.dumps(spec, sort_keys=True)
         if wanted not in _clients:
             where = {name: spec[name] for name in ("url", "prefix", "region", "owner")}
-            _clients[wanted] = cls(Bucket(**where, keys=function_keys))
+            _clients[wanted] = cls(Bucket(**where, keys=function_keys, ca=os.environ.get(TRUSTED)))
         return _clients[wanted]
 
     def read(self, run: str, name: str) -> memoryview:

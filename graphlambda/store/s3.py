@@ -100,7 +100,6 @@ class S3Store(ClientStore):
     ) -> None:
         """Take the arguments of `Location.objects`."""
         self.location = location
-        self.keys = keys
         self._bucket = location.objects(keys, ca=ca, pause=pause, http=http)
         self._client = S3Client(self._bucket)
 

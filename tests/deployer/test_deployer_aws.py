@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from graphlambda.account.aws import account
 from graphlambda.api.caches import keys_at
-from graphlambda.api.surroundings import aws_identity
+from graphlambda.api.surroundings import AwsIdentity
 from graphlambda.deployer.aws import (
     ACTIVE_TIMEOUT_S,
     GONE_TIMEOUT_S,
@@ -279,7 +279,7 @@ def unusable(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     [
         aws_cloud,
         lambda region: account(region).client("sts"),
-        aws_identity,
+        lambda region: AwsIdentity(region)(),
         lambda region: keys_at(f"rediss://localhost?iam=cache&region={region}"),
     ],
     ids=["lambda", "account", "identity", "cache"],

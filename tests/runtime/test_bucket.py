@@ -125,9 +125,13 @@ class TestOverTls:
 
     def test_a_server_that_nobody_vouches_for_gets_no_request(self, seaweed: S3Server) -> None:
         url = f"{seaweed.tls_endpoint}/{BUCKET}"
-        bucket = Bucket(url, "", region=REGION, keys=lambda: seaweed.keys, pause=lambda _: None)
-        with pytest.raises(ValueStoreError, match="SSLCertVerificationError"):
+        pauses: list[float] = []
+        bucket = Bucket(url, "", region=REGION, keys=lambda: seaweed.keys, pause=pauses.append)
+        with pytest.raises(
+            ValueStoreError, match=r"SSLCertVerificationError: .*AWS_CA_BUNDLE: .*`environment=`"
+        ):
             bucket.get("a")
+        assert pauses == []
 
 
 class TestRefusals:

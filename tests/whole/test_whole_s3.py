@@ -13,7 +13,8 @@ import pytest
 
 import graphlambda
 from graphlambda import config
-from graphlambda.api.buckets import bucket_store, identity_for
+from graphlambda.api.buckets import identity_for, place_at
+from graphlambda.api.surroundings import AwsIdentity
 from graphlambda.errors import ConfigError, NoSuchRunError
 from graphlambda.store.listing import objects
 from graphlambda.testing.s3_servers import BUCKET
@@ -124,21 +125,31 @@ def test_a_bucket_without_credentials_is_refused(prefix: str, monkeypatch: pytes
 
 
 def test_functions_are_another_servers_user_themselves(seaweed: S3Server, prefix: str) -> None:
-    store = bucket_store(f"s3://{BUCKET}/{prefix}", config.load())
-    assert (store.location.endpoint, store.location.prefix) == (seaweed.endpoint, f"{prefix}/values")
-    assert identity_for(store, "us-east-1").variables == {
+    place = place_at(f"s3://{BUCKET}/{prefix}", config.load())
+    assert (place.location.endpoint, place.location.prefix) == (seaweed.endpoint, prefix)
+    told = identity_for(place, AwsIdentity("us-east-1")).variables
+    assert {name: value for name, value in told.items() if name != "AWS_CA_BUNDLE"} == {
         "AWS_ACCESS_KEY_ID": seaweed.keys.access_key,
         "AWS_SECRET_ACCESS_KEY": seaweed.keys.secret_key,
     }
+
+
+def test_local_functions_trust_whom_their_client_trusts(
+    seaweed: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweed.tls_endpoint)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(seaweed.certificate))
+    url = f"s3://{BUCKET}/{prefix}/trusted"
+    assert graphlambda.compute(array(), store=url, inline_bytes=0)[0].tolist() == WANTED
 
 
 def test_at_aws_functions_get_only_keys_that_end(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "ends")
     role = "arn:aws:iam::123456789012:role/functions"
-    store = bucket_store(f"s3://{BUCKET}", config.load({"role": role}))
-    assert (store.location.url, store.location.owner) == (
+    place = place_at(f"s3://{BUCKET}", config.load({"role": role}))
+    assert (place.location.url, place.location.owner) == (
         f"https://{BUCKET}.s3.us-east-1.amazonaws.com",
         "123456789012",
     )
-    assert identity_for(store, "us-east-1").variables["AWS_SESSION_TOKEN"] == "ends"
+    assert identity_for(place, AwsIdentity("us-east-1")).variables["AWS_SESSION_TOKEN"] == "ends"

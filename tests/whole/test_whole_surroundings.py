@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 from dask import delayed
 
 import graphlambda
-from graphlambda.api.surroundings import Identity, Surroundings
+from graphlambda.api.surroundings import AwsIdentity, Identity, Surroundings
 from graphlambda.compiler import compile_collections
 from graphlambda.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Noted:
@@ -86,6 +88,69 @@ def test_a_run_that_found_no_identity_does_not_keep_that_of_later_ones() -> None
         with surroundings.given(program, ()):
             pass
     assert local.told == [{"AWS_SESSION_TOKEN": "t"}, {}]
+
+
+class Waited(Noted):
+    """One that says when it is told something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: queue.Queue[Mapping[str, str]] = queue.Queue()
+
+    def set_identity(self, variables: Mapping[str, str]) -> None:
+        self.said.put(dict(variables))
+
+
+def test_an_identity_that_would_end_under_a_run_is_renewed_and_what_fails_is_tried_again() -> None:
+    local = Waited()
+
+    def life(token: str, seconds: float) -> Identity:
+        return Identity({"AWS_SESSION_TOKEN": token}, time.time() + 900 + seconds)
+
+    def refused() -> Identity:
+        raise StoreError("no session")
+
+    found: list[Callable[[], Identity]] = [
+        lambda: life("first", 0.05),
+        refused,
+        lambda: life("second", 0.05),
+        lambda: life("third", 3600),
+    ]
+
+    def identify() -> Identity:
+        return found.pop(0)()
+
+    surroundings = Surroundings(local, identify, always=True, again_s=0.01)  # type: ignore[arg-type]
+    with surroundings.given(plain(), ()), surroundings.given(plain(), ()):
+        told = [local.said.get(timeout=30)["AWS_SESSION_TOKEN"] for _ in range(3)]
+    assert (told, found) == (["first", "second", "third"], [])
+    assert surroundings._renewal is None
+
+
+class Renewing:
+    """Credentials that botocore makes anew before they end."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def refresh_needed(self, _refresh_in: float | None = None) -> bool:
+        return True
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        self.asked += 1
+        return ReadOnlyCredentials("ASIA", "s3cr3t", f"token {self.asked}")
+
+
+def test_credentials_that_botocore_renews_are_found_once_and_asked_for_each_time() -> None:
+    finds: list[int] = []
+
+    def find(_region: str) -> Renewing:
+        finds.append(1)
+        return Renewing()
+
+    identify = AwsIdentity("us-east-1", find)
+    assert [identify().variables["AWS_SESSION_TOKEN"] for _ in range(2)] == ["token 1", "token 2"]
+    assert finds == [1]
 
 
 def test_an_identity_does_not_show_in_a_repr() -> None:
