@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sysconfig
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from secrets import token_hex
 from tempfile import TemporaryFile
@@ -23,7 +22,7 @@ from graphlambda.runtime.identity import Keys
 from graphlambda.runtime.s3 import LEASE
 from graphlambda.store.s3 import Location
 from graphlambda.store.watched import Watched
-from graphlambda.testing.servers import self_signed
+from graphlambda.testing.servers import free_ports, self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +82,7 @@ class S3Server:
 @contextmanager
 def seaweed(folder: Path) -> Iterator[S3Server]:
     """Run SeaweedFS with its files in a folder, which goes with it."""
-    ports = dict(zip(_LISTENERS, _free_ports(len(_LISTENERS)), strict=True))
+    ports = dict(zip(_LISTENERS, free_ports(len(_LISTENERS)), strict=True))
     certificate, key = self_signed(folder)
     server = S3Server(
         f"http://127.0.0.1:{ports['s3.port']}",
@@ -148,11 +147,3 @@ def _wait_until_ready(running: Watched, output: IO[bytes]) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"the server is not ready after {START_S:.0f} s: {said.decode(errors='replace')}")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from random import SystemRandom
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ CLUSTER_S = 30.0
 """How long a cluster may take until all its slots are served."""
 
 _SLOTS = 16384
+_OWN_PORTS = 10_000, 32_000
 
 
 @contextmanager
@@ -98,9 +100,23 @@ def valkey_cluster(folder: Path, nodes: int) -> Iterator[str]:
 
 def free_port() -> int:
     """Return a port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens at, none of which the system gives away before they are taken."""
+    with ExitStack() as probing:
+        return [_held_port(probing.enter_context(socket.socket())) for _ in range(count)]
+
+
+def _held_port(probe: socket.socket) -> int:
+    """Bind a socket to a port below those that the system chooses from; several processes rarely draw the same."""
+    while True:
+        port = SystemRandom().randrange(*_OWN_PORTS)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -109,7 +125,7 @@ def _node(folder: Path, password: str) -> Iterator[tuple[int, int]]:
     folder.mkdir(parents=True)
     settings = {"cluster-enabled": "yes", "cluster-node-timeout": "5000", "masterauth": password}
     with ExitStack() as running:
-        port, bus = free_port(), free_port()
+        port, bus = free_ports(2)
         wanted = {"bind": "127.0.0.1", "port": str(port), "cluster-port": str(bus), "requirepass": password}
         server = running.enter_context(OwnServer(binary(), folder, {**wanted, **settings}))
         server.wait_for(_at(port, password))

@@ -20,7 +20,7 @@ from graphlambda.runtime.resp import Address, Server
 from graphlambda.store.server import binary
 from graphlambda.testing.hosts import LOOPBACK, Host, why_not
 from graphlambda.testing.links import Link, Network, here
-from graphlambda.testing.servers import free_port
+from graphlambda.testing.servers import free_ports
 from tests.chaos.test_chaos_processes import graph
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def store(folder: Path, port: int, password: str) -> Host:
 def hosts(tmp_path_factory: TempPathFactory) -> Iterator[Hosts]:
     if why := why_not():
         pytest.skip(why)
-    lambda_port, store_port, password = free_port(), free_port(), secrets.token_hex(16)
+    (lambda_port, store_port), password = free_ports(2), secrets.token_hex(16)
     with ExitStack() as ending:
         theirs = ending.enter_context(functions(lambda_port))
         stores = ending.enter_context(store(tmp_path_factory.mktemp("store"), store_port, password))

@@ -51,7 +51,7 @@ def service() -> int | None:
     """Return the process of the local Lambda that this one has started, if one runs."""
     for pid in descendants(os.getpid())[1:]:
         try:
-            if b"graphlambda" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"graphlambda.local" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         except OSError:
             continue

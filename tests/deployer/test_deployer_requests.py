@@ -66,7 +66,7 @@ def test_the_model_finds_what_botocore_itself_lets_pass() -> None:
         ({"Layers": [f"arn:aws:lambda:eu-west-1:123456789012:layer:l{n}:1" for n in range(6)]}, ["more than 5 layers"]),
         ({"Code": {"ZipFile": bytes(53_000_000)}}, ["does not fit into a request"]),
     ],
-    ids=str,
+    ids=" ".join,
 )  # fmt: skip
 def test_ordinary_functions_have_less_than_the_model_allows(more: dict[str, Any], told: list[str]) -> None:
     found = list(ordinary_breaches("CreateFunction", {**CREATE, **more}))

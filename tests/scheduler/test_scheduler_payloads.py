@@ -91,12 +91,12 @@ class Measuring:
 
 
 def measured(bench: Bench, habits: list[tuple[str, int]]) -> Measuring:
-    """Run tasks of these habits in one batch; what the run gives does not matter."""
+    """Run tasks of these habits in one batch; what it gives does not matter, nor what it warns of, which pytest would keep."""
     bench.operations["gl-f"] = lambda habit, size: HABITS[habit](size)
     invoker = Measuring(bench.inner)
     limits = Limits(batch=len(habits), concurrency=1, retries=0)
     program = program_of([("f", habit, size) for habit, size in habits], list(range(len(habits))))
-    with suppress(Shouting, OSError):
+    with suppress(Shouting, OSError), warnings.catch_warnings(record=True):
         asyncio.run(bench.execute(program, invoker, limits=limits))
     return invoker
 
