@@ -62,20 +62,22 @@ def draft(account: Account, names: Names, flags: Mapping[str, Any]) -> Choices:
                 "`graphlambda aws init --adopt` takes it as it is"
             )
         before = found
-    choices = changed(before, _placed(account, names, before, flags), names)
-    if choices.bucket:
-        account.ask("s3", "head_bucket", Bucket=choices.bucket, ExpectedBucketOwner=names.account)
-    return choices
+    return changed(before, _placed(account, names, before, flags), names)
 
 
 def intend(account: Account, names: Names, flags: Mapping[str, Any], patience: Patience) -> Intent:
-    """Return what it takes to have the stack that the flags ask for; raises as `draft` does."""
+    """Return what it takes to have the stack that the flags ask for; raises as `draft` does, or for a bucket that is not ours."""
     answer = account.described(names.stack)
+    if answer is not None:
+        refuse_unready(names, answer["Stacks"][0]["StackStatus"])
+    choices = draft(account, names, flags)
+    if choices.bucket:  # looked at below our prefix, where whoever keeps to `aws policy` may
+        place = {"Bucket": choices.bucket, "ExpectedBucketOwner": names.account}
+        account.ask("s3", "list_objects_v2", **place, Prefix=f"{names.prefix}/", MaxKeys=1)
+    wanted = template(names, choices)
     if answer is None:
-        made = template(names, draft(account, names, flags))
-        return Intent(names=names, changes=additions(made), template=made)
-    refuse_unready(names, answer["Stacks"][0]["StackStatus"])
-    proposal = propose(account, names, template(names, draft(account, names, flags)), patience)
+        return Intent(names=names, changes=additions(wanted), template=wanted)
+    proposal = propose(account, names, wanted, patience)
     if proposal is None:
         return Intent(names=names, changes=(), stack=read(answer))
     return Intent(names=names, changes=proposal.changes, proposal=proposal)

@@ -80,6 +80,13 @@ class Stack:
         return f"s3://{self.bucket}/{self.prefix}"
 
     @property
+    def behind_cache(self) -> str:
+        """The same with the cache before the bucket; of a stack that has one."""
+        assert self.cache is not None, "who asks has looked"
+        server = f"rediss://{self.cache.user}@{self.cache.host}:{self.cache.port}"
+        return f"{server}?iam={self.cache.name}&region={self.names.region}+{self.store}"
+
+    @property
     def root_key(self) -> str:
         """The object that holds the root key."""
         return f"{self.prefix}/{KEYS}/{ROOT_KEY}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from graphlambda.account.remedies import DENIED, remedy
 from graphlambda.account.stack import VALKEY_PUBLIC
 from graphlambda.api.caches import keys_at
-from graphlambda.config import AWS
+from graphlambda.config import AWS, tiers
 from graphlambda.errors import CacheWarning, CloudError, ConfigError, StackError, StoreError
 from graphlambda.runtime.frame import KEY_BYTES
 from graphlambda.store.keys import root_key
@@ -42,6 +42,8 @@ def settled(config: Config) -> Config:
 
 def root_of(config: Config) -> bytes:
     """Return the root key: the deployment's where it has a stack, else this user's own. It never leaves the client side.
+
+    What role and store are makes no difference: functions of one deployment are proved by one key, or destroy left some.
 
     Raises what `settled` raises.
     """
@@ -105,12 +107,12 @@ def _looked_up(names: Names) -> Stack | None:
 def _store_of(stack: Stack) -> str:
     """Return where values lie: in the deployment's bucket, and before it its cache, if both sides reach that.
 
-    A cache in a VPC is reached from there alone, and a client that never sees it could not renew a run's lease in it.
+    A cache in a VPC is reached from there alone, and a client that never sees it could not renew a run's lease in it: who
+    is there names it.
     """
-    cache = stack.cache
-    if cache is None or cache.kind != VALKEY_PUBLIC:
+    if stack.cache is None or stack.cache.kind != VALKEY_PUBLIC:
         return stack.store
-    hot = f"rediss://{cache.user}@{cache.host}:{cache.port}?iam={cache.name}&region={stack.names.region}"
+    hot, _ = tiers(stack.behind_cache)
     try:
         spec_of(hot, keys_at(hot))
     except StoreError as error:
@@ -120,7 +122,7 @@ def _store_of(stack: Stack) -> str:
             stacklevel=2,
         )
         return stack.store
-    return f"{hot}+{stack.store}"
+    return stack.behind_cache
 
 
 @lru_cache(maxsize=16)

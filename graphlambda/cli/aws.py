@@ -14,7 +14,7 @@ from graphlambda import config as settings
 from graphlambda.account import making, policies
 from graphlambda.account.choices import CACHES, Choices
 from graphlambda.account.costs import monthly
-from graphlambda.account.stack import ABSENT
+from graphlambda.account.stack import ABSENT, VALKEY_VPC
 from graphlambda.account.stacks import Patience
 from graphlambda.account.standing import survey
 from graphlambda.account.template import template
@@ -207,6 +207,11 @@ def _say_how(stack: Stack, *, is_new: bool) -> None:
     for name, value in told.items():
         print(f"  {name:<9} {value}")
     names = stack.names
+    if stack.cache is not None and stack.cache.kind == VALKEY_VPC:
+        print(
+            "Values go to the bucket: the cache is reached from its VPC alone. A client there, in the security group of the "
+            f"functions, uses it by store={stack.behind_cache!r}."
+        )
     print(
         f'Run there by endpoint="aws", or GRAPHLAMBDA_ENDPOINT=aws, with deployment_id={names.deployment!r} and '
         f"region={names.region!r}.\n`graphlambda aws policy` prints what whoever deploys or runs may do."
@@ -230,7 +235,10 @@ _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
     "--deployment": {"metavar": "ID", "help": "as `deployment_id=`; the default is your own"},
     "--region": {"help": "as `region=`"},
     "--yes": {"action": "store_true", "help": "do not ask"},
-    "--cache": {"choices": CACHES, "help": "none (the default) costs nothing while nothing runs"},
+    "--cache": {
+        "choices": CACHES,
+        "help": "none (the default) costs nothing while nothing runs; that of valkey-vpc is used by clients in the VPC that name it",
+    },
     "--vpc": {"metavar": "vpc-…", "help": "for valkey-vpc: where; else the default VPC"},
     "--subnet": {
         "action": "append",

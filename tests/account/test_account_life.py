@@ -31,7 +31,7 @@ from graphlambda.config import Config, load
 from graphlambda.deployer.aws import aws_cloud
 from graphlambda.deployer.manifests import Manifests, of_function, of_layer
 from graphlambda.deployer.names import LEASES, MANIFESTS
-from graphlambda.errors import ConfigError, StackError
+from graphlambda.errors import CloudError, ConfigError, StackError
 from graphlambda.prices import Size
 from graphlambda.store.claims import Owner
 from graphlambda.store.s3_folders import S3Folders
@@ -496,6 +496,22 @@ def without_dropped(made: Template) -> Template:
     }
     resources = {name: each for name, each in made["Resources"].items() if name not in dropped}
     return {**made, "Resources": resources, "Outputs": told}
+
+
+def test_a_bucket_of_ones_own_is_looked_at_below_our_prefix_and_not_where_nothing_is_to_be_made(
+    moto_account: Account, names: Names
+) -> None:
+    flags, asked = {"bucket": f"{names.bucket}-own"}, []
+
+    def note(event_name: str, params: dict[str, Any], **_: Any) -> None:
+        asked.append((event_name.rpartition(".")[2], params.get("Prefix"), params.get("ExpectedBucketOwner")))
+
+    moto_account.client("s3").meta.events.register("before-parameter-build.s3", note)
+    assert making.draft(moto_account, names, flags).bucket == flags["bucket"]
+    assert asked == []
+    with pytest.raises(CloudError, match="NoSuchBucket"):
+        making.intend(moto_account, names, flags, PATIENCE)
+    assert asked == [("ListObjectsV2", f"{names.prefix}/", names.account)]
 
 
 def test_a_place_in_a_vpc_is_asked_for_only_with_the_cache_there(moto_account: Account, names: Names) -> None:

@@ -66,6 +66,8 @@ def test_a_cache_in_a_vpc_comes_with_subnets_and_security_groups() -> None:
         user="graphlambda-team1",
     )
     assert (found.subnets, found.security_groups) == (("subnet-1", "subnet-2"), ("sg-1",))
+    server = "rediss://graphlambda-team1@graphlambda-team1-abc.serverless.euc1.cache.amazonaws.com:6379"
+    assert found.behind_cache == f"{server}?iam=graphlambda-team1&region=eu-central-1+{found.store}"
 
 
 def test_a_stack_that_is_being_made_is_not_stood_on() -> None:

@@ -22,7 +22,7 @@ from graphlambda.api import account
 from graphlambda.api.account import settled
 from graphlambda.api.building import plan_of
 from graphlambda.api.doctor import diagnose
-from graphlambda.api.given import given_to
+from graphlambda.api.given import given_to, settings_of
 from graphlambda.api.session import session_of
 from graphlambda.cli import main
 from graphlambda.compiler import called_operations
@@ -236,6 +236,16 @@ def test_with_role_and_store_given_no_stack_is_needed_and_the_key_is_ones_own(aw
     assert graphlambda.compute(array(), inline_bytes=0, **flags)[0] == 1560
     own = Path(os.environ["GRAPHLAMBDA_STATE_DIR"]) / "root.key"
     assert session_of(config.load(flags)).root == own.read_bytes()
+
+
+def test_role_and_store_overrule_a_stack_whose_key_and_place_stay_the_deployments(aws: str) -> None:
+    key = secrets.token_bytes(32)
+    bucket = init(aws, key, Subnets="subnet-1", SecurityGroups="sg-1")
+    flags = {"role": f"{ROLE}-of-mine", "store": f"s3://{bucket}/elsewhere"}
+    session = session_of(config.load(flags))
+    assert {"role": session.config.role, "store": session.config.store} == flags
+    assert session.root == key
+    assert settings_of(session.config).subnets == ("subnet-1",)
 
 
 def test_a_key_that_is_gone_or_none_is_an_error_that_names_its_place(aws: str) -> None:
