@@ -286,7 +286,7 @@ def import_reference(thing: Any) -> tuple[str, str] | None:
     module = _module_of(thing, name)
     if module is None or is_local(module):
         return None
-    return (module, name) if _is_at(thing, module, name) else _alias_of(thing)
+    return (module, name) if _is_at(thing, module, name) else _alias_of(thing, module)
 
 
 def local_reference(thing: Any) -> tuple[str, str] | None:
@@ -324,8 +324,9 @@ def _module_of(thing: Any, name: str) -> str | None:
         return module
     if isinstance(thing, np.ufunc) and getattr(np, name, None) is thing:
         return "numpy"
-    if not isinstance(getattr(thing, "__self__", None), types.ModuleType | None):
-        return None  # bound to an instance: no module gives it
+    owner = getattr(thing, "__self__", None)
+    if not isinstance(owner, types.ModuleType | None):
+        return None if isinstance(owner, type) else type(owner).__module__
     found = pickle.whichmodule(thing, name)  # type: ignore[attr-defined]  # public, yet not in its stubs
     return found if found != "__main__" else None
 
@@ -337,9 +338,13 @@ def _is_at(thing: Any, module: str, name: str) -> bool:
     return found is thing or (isinstance(thing, types.BuiltinMethodType) and found == thing)
 
 
-def _alias_of(thing: Any) -> tuple[str, str] | None:
-    name = getattr(thing, "__name__", "")
-    return ("numpy", name) if isinstance(thing, np.ufunc) and getattr(np, name, None) is thing else None
+def _alias_of(thing: Any, module: str) -> tuple[str, str] | None:
+    """Return where a module gives a thing by its bare name: a ufunc, or a method of the one instance that is the module's own.
+
+    `random.random` and `numpy.random.rand` are such methods. By value, each task would get that instance, and the same number.
+    """
+    place, name = "numpy" if isinstance(thing, np.ufunc) else module, getattr(thing, "__name__", "")
+    return (place, name) if name and getattr(sys.modules.get(place), name, None) is thing else None
 
 
 def _made_by_hand(module: types.ModuleType) -> bool:

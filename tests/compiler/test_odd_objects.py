@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+import random
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from dask import delayed
 
@@ -13,6 +15,9 @@ from graphlambda.compiler.code import local_reference
 from graphlambda.compiler.constants import dumps
 from graphlambda.errors import UnshippableError
 from graphlambda.testing.inline import run_inline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ReduceError(Exception):
@@ -43,6 +48,18 @@ def test_a_cached_function_without_a_module_travels_by_value() -> None:
     function = without_module(functools.lru_cache(without_module(lambda value: value + 1)))
     assert local_reference(function) is None
     assert run_inline(compile_collections(delayed(lambda value: function(value))(2))) == (3,)  # noqa: PLW0108
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand])
+def test_a_generator_that_is_a_modules_own_stays_there_and_any_other_is_copied(
+    draw: Callable[[], float],
+) -> None:
+    def source_of(function: Callable[[], float]) -> str:
+        (table,) = compile_collections(delayed(function)()).tables
+        return table.operation.source
+
+    assert f"import {draw.__name__}\n" in source_of(draw)
+    assert "import" not in source_of(random.Random(1).random)
 
 
 @pytest.mark.parametrize(
