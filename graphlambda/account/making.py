@@ -113,7 +113,7 @@ def carry_out(account: Account, intent: Intent, patience: Patience) -> tuple[Sta
     else:
         assert intent.stack is not None, "what is neither made nor changed is there"
         stack = intent.stack
-    return stack, rootkey.write(account, stack)
+    return stack, rootkey.write(account, stack, patience)
 
 
 def drop(account: Account, intent: Intent) -> None:

@@ -6,13 +6,15 @@ tag and manifest do not prove to be this deployment's, nor anything while a clie
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.account.stack import ABSENT
 from graphlambda.account.stacks import Patience, delete
-from graphlambda.account.standing import survey, uploads
+from graphlambda.account.standing import MISSING, listed, survey, uploads
 from graphlambda.deployer.names import TAG
 from graphlambda.deployer.sweep import Sweep
 from graphlambda.errors import CloudError, StackError
@@ -32,6 +34,9 @@ _MOST_DELETED = 1000
 """Objects of one DeleteObjects request."""
 
 _SHOWN = 5
+_PASSING = frozenset({"InternalError", "OperationAborted", "ServiceUnavailable", "SlowDown"})
+"""What S3 says while somebody else changes a bucket, and of single objects that it could not delete at this moment."""
+
 _NOT_OURS = frozenset({"NoSuchBucket", "NoSuchTagSet", "AccessDenied", "403", "404"})
 """What S3 says of a bucket that is gone, has no tags, or is somebody else's."""
 
@@ -115,7 +120,15 @@ class Removal:
         if standing.is_ours:
             delete(self.account, self.names, self.patience)
         self._remove_bucket()
-        return survey(self.account, self.names)
+        gone = self._buckets(standing)
+        return self.patience.settled(
+            lambda: survey(self.account, self.names), lambda left: left.bucket not in gone
+        )
+
+    def _buckets(self, standing: Standing) -> set[str]:
+        """Return the buckets that go with the stack."""
+        made = {each.name for each in standing.resources if each.type == "AWS::S3::Bucket"}
+        return made if standing.is_ours else set()
 
     def _await_interfaces(self, standing: Standing) -> None:
         """Wait until Lambda has taken back the network interfaces in security groups that go with the stack."""
@@ -137,8 +150,7 @@ class Removal:
 
     def _strangers(self, standing: Standing) -> Iterator[str]:
         """Yield what a bucket holds outside our prefix that goes with the stack."""
-        made = {each.name for each in standing.resources if each.type == "AWS::S3::Bucket"}
-        if standing.is_ours and standing.bucket in made:
+        if standing.bucket in self._buckets(standing):
             for each in self._versions(standing.bucket, ""):
                 if not each["Key"].startswith(f"{self.names.prefix}/"):
                     yield each["Key"]
@@ -149,38 +161,48 @@ class Removal:
         owner = {"Bucket": bucket, "ExpectedBucketOwner": self.names.account}
         for each in [*uploads(self.account, self.names, bucket)]:
             wanted = {"Key": each["Key"], "UploadId": each["UploadId"]}
-            self.account.ask("s3", "abort_multipart_upload", **owner, **wanted)
+            with _passed_over(MISSING):
+                self.account.ask("s3", "abort_multipart_upload", **owner, **wanted)
         for _ in range(_ROUNDS):
             rest = self._versions(bucket, below)
             first = [*islice(rest, _MOST_DELETED)]
             if not first:
                 return
             while first:
-                self._delete(owner, first)
+                self.patience.through(partial(self._delete, owner, first), _PASSING)
                 first = [*islice(rest, _MOST_DELETED)]
         raise StackError(f"s3://{bucket}/{below} is still written to: what runs there?")
 
     def _remove_bucket(self) -> None:
         """Delete the bucket that a stack made and left behind: it has our name and our tag."""
         place = {"Bucket": self.names.bucket, "ExpectedBucketOwner": self.names.account}
-        try:
+        tags: list[Mapping[str, str]] = []
+        with _passed_over(_NOT_OURS):
             tags = self.account.ask("s3", "get_bucket_tagging", **place)["TagSet"]
-        except CloudError as error:
-            if error.code in _NOT_OURS:
-                return
-            raise
         if {"Key": TAG, "Value": self.names.deployment} in tags:
-            self.account.ask("s3", "delete_bucket", **place)
+            with _passed_over(MISSING):
+                self.patience.through(partial(self.account.ask, "s3", "delete_bucket", **place), _PASSING)
 
     def _versions(self, bucket: str, below: str) -> Iterator[Mapping[str, Any]]:
-        wanted = {"Bucket": bucket, "Prefix": below, "ExpectedBucketOwner": self.names.account}
-        return self.account.pages("s3", "list_object_versions", "Versions", "DeleteMarkers", **wanted)
+        keys = ("Versions", "DeleteMarkers")
+        return listed(self.account, self.names, bucket, below, "list_object_versions", *keys)
 
     def _delete(self, owner: Mapping[str, str], found: list[Mapping[str, Any]]) -> None:
         objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-        answer = self.account.ask("s3", "delete_objects", **owner, Delete={"Objects": objects, "Quiet": True})
-        for failed in answer.get("Errors", ()):
-            raise CloudError(f"delete_objects {failed['Key']}", failed["Code"], failed.get("Message", ""))
+        wanted = {**owner, "Delete": {"Objects": objects, "Quiet": True}}
+        with _passed_over(MISSING):
+            for failed in self.account.ask("s3", "delete_objects", **wanted).get("Errors", ()):
+                raise CloudError(f"delete_objects {failed['Key']}", failed["Code"], failed.get("Message", ""))
+
+
+@contextmanager
+def _passed_over(codes: frozenset[str]) -> Iterator[None]:
+    """Let a refusal for one of these reasons be the end of what was tried: somebody else was first."""
+    try:
+        yield
+    except CloudError as error:
+        if error.code not in codes:
+            raise
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

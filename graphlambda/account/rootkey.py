@@ -15,11 +15,15 @@ from graphlambda.runtime.frame import KEY_BYTES
 if TYPE_CHECKING:
     from graphlambda.account.aws import Account
     from graphlambda.account.stack import Stack
+    from graphlambda.account.stacks import Patience
+
+_PASSING = frozenset({"ConditionalRequestConflict", "NoSuchBucket", "OperationAborted"})
+"""What S3 says while somebody else writes the key, and of a bucket that was made a moment ago."""
 
 _IS_THERE = frozenset({"PreconditionFailed", "412"})
 
 
-def write(account: Account, stack: Stack) -> bool:
+def write(account: Account, stack: Stack, patience: Patience) -> bool:
     """Make the root key; False where it is there.
 
     Raises:
@@ -33,8 +37,9 @@ def write(account: Account, stack: Stack) -> bool:
             "SSEKMSKeyId": stack.kms_key_arn,
             "BucketKeyEnabled": True,
         }
+    made = {"Body": token_bytes(KEY_BYTES), "IfNoneMatch": "*", **place, **encryption}
     try:
-        account.ask("s3", "put_object", Body=token_bytes(KEY_BYTES), IfNoneMatch="*", **place, **encryption)
+        patience.through(lambda: account.ask("s3", "put_object", **made), _PASSING)
     except CloudError as error:
         if error.code in _IS_THERE:
             return False

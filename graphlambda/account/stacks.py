@@ -11,23 +11,28 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphlambda.account.choices import Choices, choices_of
 from graphlambda.account.stack import ABSENT, READY, Stack, read
 from graphlambda.account.template import METADATA
 from graphlambda.deployer.names import TAG
-from graphlambda.errors import StackError
+from graphlambda.errors import CloudError, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from graphlambda.account.aws import Account
     from graphlambda.account.template import Template
     from graphlambda.deployer.names import Names
 
+T = TypeVar("T")
+
 LONGEST_S = 3_600.0
 """A cache takes some minutes, a VPC's network interfaces up to twenty until they are gone (AWS: Lambda in a VPC)."""
+
+LAG_S = 60.0
+"""How long what was changed in AWS may be unknown to others, or be in the way of the next change; AWS promises no bound."""
 
 POLL_S = (0.1, 10.0)
 """Shortest and longest wait between two looks."""
@@ -35,6 +40,9 @@ POLL_S = (0.1, 10.0)
 _UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 _DEAD = frozenset({"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
 """States that a stack leaves by being deleted, and by nothing else."""
+
+_UNSEEN = "UNKNOWN_IN_PROGRESS"
+"""Ours, for a stack that was made a moment ago, and of which CloudFormation knows nothing yet."""
 
 _MOST_REASONS = 5
 
@@ -75,19 +83,49 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
     def until(self, look: Callable[[], str], ends: Callable[[str], bool], what: str) -> str:
-        """Look, first often and then every ten seconds, until a state is an end; return it.
+        """Look until a state is an end; return it.
 
         Raises:
             StackError: it is not, after `LONGEST_S`.
         """
+        for waited_s in self._pauses():
+            if ends(state := look()):
+                break
+            if waited_s > LONGEST_S:
+                raise StackError(f"{what} is still {state} after {LONGEST_S / 60:.0f} minutes")
+        return state
+
+    def through(self, ask: Callable[[], T], passing: frozenset[str]) -> T:
+        """Ask until AWS no longer refuses for what passes, for at most `LAG_S`; return the answer.
+
+        Raises:
+            CloudError: it still refuses so, or otherwise.
+        """
+        for waited_s in self._pauses():
+            try:
+                answer = ask()
+                break
+            except CloudError as error:
+                if error.code not in passing or waited_s > LAG_S:
+                    raise
+        return answer
+
+    def settled(self, look: Callable[[], T], is_settled: Callable[[T], bool]) -> T:
+        """Look until AWS knows everywhere what was changed, for at most `LAG_S`; return what is seen then."""
+        for waited_s in self._pauses():
+            seen = look()
+            if is_settled(seen) or waited_s > LAG_S:
+                break
+        return seen
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield for how long it was waited, first often and then every ten seconds."""
         start_s = self.clock()
         pause_s, longest_s = POLL_S
-        while not ends(state := look()):
-            if self.clock() - start_s > LONGEST_S:
-                raise StackError(f"{what} is still {state} after {LONGEST_S / 60:.0f} minutes")
+        while True:
+            yield self.clock() - start_s
             self.sleep(pause_s)
             pause_s = min(longest_s, pause_s * 1.5)
-        return state
 
 
 def additions(template: Template) -> tuple[Change, ...]:
@@ -98,13 +136,16 @@ def additions(template: Template) -> tuple[Change, ...]:
     )
 
 
-def chosen(account: Account, names: Names) -> Choices | None:
+def chosen(account: Account, names: Names, stack: str = "") -> Choices | None:
     """Return the choices that a stack was made by; None where its template does not say that it is this deployment's.
+
+    By its id, `stack`, CloudFormation knows one that is gone, too.
 
     Raises:
         CloudError: CloudFormation refuses to say.
     """
-    found = account.ask("cloudformation", "get_template", StackName=names.stack, TemplateStage="Original")
+    wanted = {"StackName": stack or names.stack, "TemplateStage": "Original"}
+    found = account.ask("cloudformation", "get_template", **wanted)
     body = found["TemplateBody"]
     if not isinstance(body, dict):  # YAML, which none of ours is
         return None
@@ -119,9 +160,15 @@ def create(account: Account, names: Names, template: Template, patience: Patienc
         CloudError: AWS refuses.
         StackError: it did not come about; the message has CloudFormation's reasons.
     """
-    answer = account.ask(
-        "cloudformation", "create_stack", StackName=names.stack, OnFailure="DELETE", **_body(names, template)
-    )
+    wanted = {"StackName": names.stack, "OnFailure": "DELETE", **_body(names, template)}
+    try:
+        answer = account.ask("cloudformation", "create_stack", **wanted)
+    except CloudError as error:
+        if error.code == "AlreadyExistsException":
+            raise StackError(
+                f"somebody else makes {names.stack} at this moment: try again once it is there"
+            ) from error
+        raise
     return _made(account, answer["StackId"], "CREATE_COMPLETE", patience)
 
 
@@ -196,7 +243,7 @@ def refuse_unready(names: Names, state: str) -> None:
 
 
 def _made(account: Account, stack: str, wanted: str, patience: Patience) -> Stack:
-    state = patience.until(lambda: _state(account, stack), _is_over, f"the stack {stack}")
+    state = patience.until(lambda: _state(account, stack, _UNSEEN), _is_over, f"the stack {stack}")
     if state != wanted:
         raise StackError(f"CloudFormation ended with {state}: {_reasons(account, stack)}")
     answer = account.described(stack)
@@ -204,9 +251,9 @@ def _made(account: Account, stack: str, wanted: str, patience: Patience) -> Stac
     return read(answer)
 
 
-def _state(account: Account, stack: str) -> str:
+def _state(account: Account, stack: str, unknown: str = ABSENT) -> str:
     answer = account.described(stack)
-    return ABSENT if answer is None else str(answer["Stacks"][0]["StackStatus"])
+    return unknown if answer is None else str(answer["Stacks"][0]["StackStatus"])
 
 
 def _is_over(state: str) -> bool:

@@ -18,16 +18,17 @@ from graphlambda.prices import Size
 from graphlambda.store.claims import CLAIM_S, LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from graphlambda.account.aws import Account
     from graphlambda.deployer.names import Names
 
-_NONE_WAIT = frozenset({"ProvisionedConcurrencyConfigNotFoundException", "404"})
-"""Lambda's word for a version that nothing is provisioned for, and what a server says that knows of no such thing."""
+_NONE_WAIT = frozenset({"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException", "404"})
+"""What Lambda says of a version that nothing is provisioned for, or that is gone, and a server that knows of no such thing."""
 
 _LATEST = "$LATEST"
-_MISSING = frozenset({"NoSuchBucket", "404", "NoSuchKey"})
+MISSING = frozenset({"NoSuchBucket", "404", "NoSuchKey", "NoSuchUpload"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,31 +139,43 @@ def survey(account: Account, names: Names) -> Standing:
     answer = account.described(names.stack)
     state = str(answer["Stacks"][0]["StackStatus"]) if answer else ABSENT
     stack = read(answer) if answer and state in READY else None
-    choices = chosen(account, names) if answer else None
+    stack_id = answer["Stacks"][0]["StackId"] if answer else ""  # it is known by that when it is gone, too
+    choices = chosen(account, names, stack_id) if answer else None
     bucket = _bucket(account, names, stack.bucket if stack else choices.bucket if choices else "")
-    found = [*_objects(account, names, bucket)] if bucket else []
+    parts, leases = _held(account, names, bucket) if bucket else ({}, {})
     versions = [*_versions(account, names)]
     return Standing(
         names=names,
         state=state,
         stack=stack,
         is_ours=choices is not None,
-        resources=tuple(_resources(account, names)) if answer else (),
+        resources=tuple(_resources(account, stack_id)) if answer else (),
         functions=tuple(sorted({each["FunctionName"] for each in versions})),
         ready=tuple(_ready(account, each) for each in versions if each["Version"] != _LATEST),
         layers=dict(_layers(account, names)),
         bucket=bucket,
-        parts=_parts(names, found),
+        parts=parts,
         uploads=len([*uploads(account, names, bucket)]) if bucket else 0,
         log_bytes=_log_bytes(account, names),
-        living=_living(account, names, bucket, found) if found else (),
+        living=_living(account, names, bucket, leases),
     )
 
 
 def uploads(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str, Any]]:
     """Yield the uploads in parts below the deployment's prefix that nobody has ended; raises `CloudError`."""
-    below = {"Bucket": bucket, "Prefix": f"{names.prefix}/", "ExpectedBucketOwner": names.account}
-    return account.pages("s3", "list_multipart_uploads", "Uploads", **below)
+    return listed(account, names, bucket, f"{names.prefix}/", "list_multipart_uploads", "Uploads")
+
+
+def listed(
+    account: Account, names: Names, bucket: str, below: str, method: str, *keys: str
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what a list of a bucket holds; no more where somebody deletes the bucket meanwhile. Raises `CloudError`."""
+    wanted = {"Bucket": bucket, "Prefix": below, "ExpectedBucketOwner": names.account}
+    try:
+        yield from account.pages("s3", method, *keys, **wanted)
+    except CloudError as error:
+        if error.code not in MISSING:
+            raise
 
 
 def _bucket(account: Account, names: Names, named: str) -> str:
@@ -170,7 +183,7 @@ def _bucket(account: Account, names: Names, named: str) -> str:
     try:
         _first(account, names, named or names.bucket)
     except CloudError as error:
-        if error.code in _MISSING or (error.code in DENIED and not named):  # of somebody else
+        if error.code in MISSING or (error.code in DENIED and not named):  # of somebody else
             return ""
         raise
     return named or names.bucket
@@ -182,41 +195,31 @@ def _first(account: Account, names: Names, bucket: str) -> Mapping[str, Any]:
     return account.ask("s3", "list_objects_v2", **below, MaxKeys=1)
 
 
-def _objects(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str, Any]]:
-    below = {"Bucket": bucket, "Prefix": f"{names.prefix}/", "ExpectedBucketOwner": names.account}
-    return account.pages("s3", "list_objects_v2", "Contents", **below)
-
-
-def _parts(names: Names, found: Iterable[Mapping[str, Any]]) -> dict[str, Amount]:
+def _held(account: Account, names: Names, bucket: str) -> tuple[dict[str, Amount], dict[str, datetime]]:
+    """Return how much lies in each part of a bucket, and the runs that have a lease, with the time of its renewal."""
     parts: dict[str, Amount] = {}
-    for each in found:
-        name = each["Key"].removeprefix(f"{names.prefix}/").partition("/")[0]
-        before = parts.get(name, Amount(objects=0, size_bytes=0))
-        parts[name] = Amount(objects=before.objects + 1, size_bytes=before.size_bytes + each["Size"])
-    return dict(sorted(parts.items()))
+    leases: dict[str, datetime] = {}
+    for each in listed(account, names, bucket, f"{names.prefix}/", "list_objects_v2", "Contents"):
+        part, _, rest = each["Key"].removeprefix(f"{names.prefix}/").partition("/")
+        before = parts.get(part, Amount(objects=0, size_bytes=0))
+        parts[part] = Amount(objects=before.objects + 1, size_bytes=before.size_bytes + each["Size"])
+        if part == RUNS and rest.endswith(f"/{LEASE}"):
+            leases[rest.removesuffix(f"/{LEASE}")] = each["LastModified"]
+    return dict(sorted(parts.items())), leases
 
 
-def _living(
-    account: Account, names: Names, bucket: str, found: Iterable[Mapping[str, Any]]
-) -> tuple[str, ...]:
+def _living(account: Account, names: Names, bucket: str, leases: Mapping[str, datetime]) -> tuple[str, ...]:
     """Return the runs whose lease was renewed a moment ago, by S3's clock."""
+    if not leases:
+        return ()
     answer = _first(account, names, bucket)
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    start, end = f"{names.prefix}/{RUNS}/", f"/{LEASE}"
-    return tuple(
-        each["Key"].removeprefix(start).removesuffix(end)
-        for each in found
-        if each["Key"].startswith(start)
-        and each["Key"].endswith(end)
-        and (now - each["LastModified"]).total_seconds() < CLAIM_S
-    )
+    return tuple(run for run, renewed in leases.items() if (now - renewed).total_seconds() < CLAIM_S)
 
 
-def _resources(account: Account, names: Names) -> Iterator[Resource]:
-    listed = account.pages(
-        "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=names.stack
-    )
-    for each in listed:
+def _resources(account: Account, stack: str) -> Iterator[Resource]:
+    wanted = {"StackName": stack}
+    for each in account.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", **wanted):
         name = each.get("PhysicalResourceId", each["LogicalResourceId"])
         yield Resource(type=each["ResourceType"], name=name, state=each["ResourceStatus"])
 

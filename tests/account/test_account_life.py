@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 import pytest
@@ -179,7 +179,7 @@ def test_destroy_leaves_what_no_manifest_proves_to_be_ours(
     other = replace(names, deployment=f"{names.deployment}x")
     ours, planted = f"gl-{names.deployment}-mean-1", f"gl-{names.deployment}-planted-1"
     layer = f"gl-{names.deployment}-numpy-py311-x-0123456789ab"
-    rootkey.write(moto_account, create(moto_account, names, template(names, PLAIN), PATIENCE))
+    rootkey.write(moto_account, create(moto_account, names, template(names, PLAIN), PATIENCE), PATIENCE)
     deploy(moto_account, names, ours, {"graphlambda": names.deployment})
     publish(moto_account, layer, "ours")
     vouch(names)
@@ -219,7 +219,7 @@ def folders_below(names: Names, part: str) -> S3Folders:
 
 def needed_elsewhere(account: Account, names: Names) -> Manifests:
     """Make a function; return the manifests of a client elsewhere that needs it."""
-    rootkey.write(account, create(account, names, template(names, PLAIN), PATIENCE))
+    rootkey.write(account, create(account, names, template(names, PLAIN), PATIENCE), PATIENCE)
     deploy(account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
     vouch(names)
     elsewhere = Owner(nonce="1", process=1, host="elsewhere")
@@ -387,7 +387,7 @@ def test_every_request_to_s3_names_the_account_that_must_own_the_bucket(
 
     moto_account.client("s3").meta.events.register("before-parameter-build.s3", note)
     made = create(moto_account, names, template(names, PLAIN), PATIENCE)
-    assert rootkey.write(moto_account, made)
+    assert rootkey.write(moto_account, made, PATIENCE)
     moto_account.ask(
         "s3",
         "create_multipart_upload",
@@ -460,6 +460,115 @@ def test_functions_are_put_into_a_subnet_of_each_zone_with_a_way_to_s3(
     delete(moto_account, names, PATIENCE)
     left = [*moto_account.pages("ec2", "describe_security_groups", "SecurityGroups", Filters=ours(names))]
     assert left == []
+
+
+class KilledError(BaseException):
+    """A process was killed; no `except Exception` sees it."""
+
+
+LOOKS = ("describe_", "get_", "list_")
+
+
+class Mortal(Account):
+    """An account whose client is killed when it has changed something, before it is told."""
+
+    def ask(self, service: str, method: str, **params: Any) -> Mapping[str, Any]:
+        answer = super().ask(service, method, **params)
+        if not method.startswith(LOOKS):
+            raise KilledError(method)
+        return answer
+
+
+def filled(account: Account, names: Names) -> None:
+    """Make a deployment of which there is something everywhere."""
+    rootkey.write(account, create(account, names, template(names, PLAIN), PATIENCE), PATIENCE)
+    put(account, names, f"{names.prefix}/values/run/value")
+    upload = {"Bucket": names.bucket, "Key": f"{names.prefix}/values/run/large"}
+    account.ask("s3", "create_multipart_upload", **upload)
+
+
+def test_an_end_that_is_killed_after_each_of_its_changes_is_gone_on_with(
+    moto_account: Account, names: Names
+) -> None:
+    filled(moto_account, names)
+    deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
+    publish(moto_account, f"gl-{names.deployment}-numpy-py311-x-0123456789ab", "0123456789abcdef")
+    vouch(names)
+    killed = []
+    mortal = Mortal(moto_account.session, moto_account.region)
+    while not (standing := survey(moto_account, names)).is_empty:
+        try:
+            remove(mortal, standing)
+        except KilledError as died:
+            killed.append(died.args[0])
+    assert killed == ["abort_multipart_upload", "delete_objects", "delete_stack"]
+    assert {kind for kind, is_there in exists(moto_account, names).items() if is_there} == KEPT
+
+
+def test_a_beginning_that_is_killed_after_each_of_its_changes_is_gone_on_with(
+    moto_account: Account, names: Names
+) -> None:
+    mortal = Mortal(moto_account.session, moto_account.region)
+    for change in ("create_stack", "create_change_set"):
+        with pytest.raises(KilledError, match=change):
+            making.carry_out(mortal, making.intend(mortal, names, {}, PATIENCE), PATIENCE)
+    _, is_new = making.carry_out(moto_account, making.intend(moto_account, names, {}, PATIENCE), PATIENCE)
+    assert (is_new, len(root_key(moto_account, names))) == (True, 32)
+
+
+class Overtaken(Account):
+    """An account from which somebody else removes all of it just before a client's first change of one kind."""
+
+    before = ""
+
+    def ask(self, service: str, method: str, **params: Any) -> Mapping[str, Any]:
+        if method == Overtaken.before:
+            Overtaken.before = ""
+            other = Account(self.session, self.region)
+            assert remove(other, survey(other, other.names(Overtaken.deployment))).is_empty
+        return super().ask(service, method, **params)
+
+    deployment = ""
+
+
+@pytest.mark.parametrize("change", ["abort_multipart_upload", "delete_objects", "delete_stack"])
+def test_of_two_that_remove_a_deployment_at_once_both_come_to_a_clean_end(
+    moto_account: Account, names: Names, change: str
+) -> None:
+    filled(moto_account, names)
+    Overtaken.before, Overtaken.deployment = change, names.deployment
+    assert remove(Overtaken(moto_account.session, moto_account.region), survey(moto_account, names)).is_empty
+    assert Overtaken.before == ""
+
+
+class Lagging(Account):
+    """An account in which S3 refuses some calls once, for what passes."""
+
+    refusals: ClassVar[dict[str, list[str]]] = {}
+
+    def ask(self, service: str, method: str, **params: Any) -> Mapping[str, Any]:
+        if codes := Lagging.refusals.get(method):
+            code = codes.pop(0)
+            if method == "delete_objects":
+                return {"Errors": [{"Key": "value", "Code": code}]}
+            raise CloudError(method, code, "try again")
+        return super().ask(service, method, **params)
+
+
+def test_what_s3_does_not_know_yet_and_what_is_in_its_way_is_waited_for(
+    moto_account: Account, names: Names
+) -> None:
+    account = Lagging(moto_account.session, moto_account.region)
+    Lagging.refusals = {
+        "put_object": ["NoSuchBucket", "ConditionalRequestConflict", "OperationAborted"],
+        "delete_objects": ["InternalError", "SlowDown"],
+        "abort_multipart_upload": ["NoSuchUpload"],
+    }
+    assert rootkey.write(account, create(account, names, template(names, PLAIN), PATIENCE), PATIENCE)
+    upload = {"Bucket": names.bucket, "Key": f"{names.prefix}/values/run/large"}
+    moto_account.ask("s3", "create_multipart_upload", **upload)
+    assert remove(account, survey(account, names)).is_empty
+    assert not any(Lagging.refusals.values())
 
 
 class Provisioned(Account):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphlambda.account.stacks import (
+    LAG_S,
     LONGEST_S,
     Change,
     Patience,
@@ -18,11 +19,11 @@ from graphlambda.account.stacks import (
     refuse_unready,
 )
 from graphlambda.account.template import template
-from graphlambda.errors import StackError
+from graphlambda.errors import CloudError, StackError
 from tests.account.cases import NAMES, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 STACK = f"arn:aws:cloudformation:{NAMES.region}:{NAMES.account}:stack/{NAMES.stack}/0-1"
 EVENTS = [
@@ -53,7 +54,7 @@ class Told:
     """An account in which CloudFormation says what a test wants."""
 
     states: list[str]
-    """Of the stack, one a look; the last stays."""
+    """Of the stack, one a look; the last stays. An empty one: nothing is known of it."""
 
     change_set: Mapping[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -66,8 +67,10 @@ class Told:
         }
         return answers.get(method, {"StackId": STACK})
 
-    def described(self, _stack: str) -> Mapping[str, Any]:
+    def described(self, _stack: str) -> Mapping[str, Any] | None:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if not state:
+            return None
         return {"Stacks": [{"StackName": NAMES.stack, "StackId": STACK, "StackStatus": state}]}
 
     def pages(self, *_: str, **__: str) -> Iterator[Any]:
@@ -90,7 +93,7 @@ class Clock:
 
 
 def test_what_failed_first_is_told_with_its_reason_and_what_was_cancelled_is_not() -> None:
-    account: Any = Told(["CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"])
+    account: Any = Told(["", "CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"])
     with pytest.raises(StackError) as raised:
         create(account, NAMES, template(NAMES, PLAIN), Clock().patience())
     assert str(raised.value) == (
@@ -157,3 +160,43 @@ def test_a_change_set_that_fails_leaves_none_behind_and_says_why() -> None:
 def test_a_stack_that_cannot_be_changed_names_what_to_do(state: str, remedy: str) -> None:
     with pytest.raises(StackError, match=remedy):
         refuse_unready(NAMES, state)
+
+
+def refusing(*codes: str) -> Callable[[], str]:
+    """Return what is refused so, one code after the other, and then answered."""
+    left = list(codes)
+
+    def ask() -> str:
+        if left:
+            raise CloudError("put_object", left.pop(0), "try again")
+        return "done"
+
+    return ask
+
+
+def test_what_passes_is_asked_again_and_what_does_not_is_named_at_once() -> None:
+    clock = Clock()
+    assert clock.patience().through(refusing("Lag", "Lag"), frozenset({"Lag"})) == "done"
+    assert len(clock.slept_s) == 2
+    with pytest.raises(CloudError, match="Denied"):
+        clock.patience().through(refusing("Denied"), frozenset({"Lag"}))
+    with pytest.raises(CloudError, match="Lag"):
+        clock.patience().through(refusing(*["Lag"] * 1000), frozenset({"Lag"}))
+    assert LAG_S < clock.now_s < 2 * LAG_S
+
+
+def test_what_is_gone_and_still_seen_is_looked_at_again_within_a_bound() -> None:
+    clock, seen = Clock(), ["bucket", "bucket", ""]
+    assert clock.patience().settled(lambda: seen.pop(0), "".__eq__) == ""
+    assert clock.patience().settled(lambda: "bucket", "".__eq__) == "bucket"
+    assert LAG_S < clock.now_s < 2 * LAG_S
+
+
+def test_of_two_that_make_a_stack_at_once_one_is_told_so() -> None:
+    class Taken(Told):
+        def ask(self, _service: str, method: str, **_: Any) -> Mapping[str, Any]:
+            raise CloudError(method, "AlreadyExistsException", "it is there")
+
+    account: Any = Taken([""])
+    with pytest.raises(StackError, match=r"somebody else makes graphlambda-.* at this moment"):
+        create(account, NAMES, template(NAMES, PLAIN), Clock().patience())
