@@ -69,6 +69,7 @@ class Arenas:
 
 
 def one_in_each(size_bytes: int) -> list[bytes]:
-    """Return an object in each of the arenas that so many bytes take."""
+    """Return an object in each of the arenas that so many bytes take, the last ones, which hold nothing else."""
     objects = [bytes(OBJECT_BYTES - 64) for _ in range(size_bytes // OBJECT_BYTES)]
-    return list({id(each) // ARENA_BYTES: each for each in objects}.values())
+    apart = {id(each) // ARENA_BYTES: each for each in objects}
+    return list(apart.values())[-(size_bytes // ARENA_BYTES) :]
