@@ -14,7 +14,7 @@ import os
 import time
 
 from .faults import LostValueError, ValueStoreError
-from .frame import allocate, settled
+from .frame import HEAD_BYTES, allocate, pickle_end, settled
 from .scatter import pour
 from .values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S
 
@@ -50,7 +50,7 @@ class FileClient:
     def read(self, run: str, name: str) -> memoryview:
         """Return a value's frame in private, writable memory.
 
-        A large one is mapped: a page is copied when it is first written to.
+        A large one is mapped, unless most of it is its pickle: a page is copied when it is first written to.
 
         Raises:
             LostValueError: it is not there.
@@ -61,7 +61,9 @@ class FileClient:
             descriptor = os.open(self.path(run, name), os.O_RDONLY)
             try:
                 size = os.fstat(descriptor).st_size
-                return _mapped(descriptor, size) if size >= _MAPPED_BYTES else _filled(descriptor, size)
+                return (
+                    _mapped(descriptor, size) if _is_mapped(descriptor, size) else _filled(descriptor, size)
+                )
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -161,6 +163,11 @@ def _create(path: str, parts: Sequence[Buffer]) -> None:
         raise
     finally:
         os.close(descriptor)
+
+
+def _is_mapped(descriptor: int, size: int) -> bool:
+    """Whether mapping a value costs less than reading it: a mapped pickle is copied all the same, see `settled`."""
+    return size >= _MAPPED_BYTES and size > 2 * pickle_end(os.pread(descriptor, HEAD_BYTES, 0))
 
 
 def _mapped(descriptor: int, size: int) -> memoryview:

@@ -44,6 +44,7 @@ _SMALL, _LARGE = b"GLF1", b"GLF2"
 _LARGE_BYTES = 1 << 17  # from here on, GMAC wins more than its import and its setting up cost
 _SALT_BYTES = 16
 _HEAD = struct.Struct("<4sIQ")
+HEAD_BYTES = SIGNATURE_BYTES + _HEAD.size
 _PAGES_BYTES = 1 << 21
 _ALIGNMENT = 64  # a cache line, and what Arrow asks for
 _INSIDE_BYTES = 1024  # below this, a buffer is cheaper inside the pickle
@@ -108,8 +109,8 @@ def load(frame: memoryview) -> Any:
     magic, count, pickle_bytes = _HEAD.unpack_from(frame, SIGNATURE_BYTES)
     if magic not in (_SMALL, _LARGE):  # signed by us, so not damaged
         raise FrameError(f"a frame of another version: {magic!r} instead of {_SMALL!r} or {_LARGE!r}")
-    lengths = struct.unpack_from(f"<{count}Q", frame, SIGNATURE_BYTES + _HEAD.size)
-    start = _aligned(SIGNATURE_BYTES + _HEAD.size + 8 * count)
+    lengths = struct.unpack_from(f"<{count}Q", frame, HEAD_BYTES)
+    start = _aligned(HEAD_BYTES + 8 * count)
     if count == 0:
         return pickle.loads(frame[start : start + pickle_bytes])
     if frame.readonly:
@@ -124,13 +125,18 @@ def settled(mapped: memoryview) -> memoryview:
 
     What is un-pickled is then what was verified. Buffers stay mapped: they hold data only.
     """
-    head = SIGNATURE_BYTES + _HEAD.size
-    mapped[:head] = bytes(mapped[:head])  # a page that is written to is ours from then on
-    if len(mapped) >= head:
-        _, count, pickle_bytes = _HEAD.unpack_from(mapped, SIGNATURE_BYTES)
-        end = _aligned(head + 8 * count) + pickle_bytes
-        mapped[:end] = bytes(mapped[:end])
+    mapped[:HEAD_BYTES] = bytes(mapped[:HEAD_BYTES])  # a page that is written to is ours from then on
+    end = pickle_end(mapped)
+    mapped[:end] = bytes(mapped[:end])
     return mapped
+
+
+def pickle_end(frame: Buffer) -> int:
+    """Return where a frame's pickle ends, by its first `HEAD_BYTES`; nobody has verified that."""
+    if len(frame) < HEAD_BYTES:
+        return 0
+    _, count, pickle_bytes = _HEAD.unpack_from(frame, SIGNATURE_BYTES)
+    return _aligned(HEAD_BYTES + 8 * count) + int(pickle_bytes)
 
 
 def allocate(size: int) -> memoryview:
