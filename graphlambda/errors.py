@@ -289,6 +289,10 @@ class NoSuchRunError(RunError):
         )
 
 
+class BudgetWarning(UserWarning):
+    """A run's `budget_usd` lets fewer invocations run at once than might."""
+
+
 class ResumeWarning(UserWarning):
     """A run goes on, but could not be resumed if its client died now."""
 

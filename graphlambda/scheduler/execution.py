@@ -176,7 +176,9 @@ class Execution:
             if chosen.wait_s and now_s + chosen.wait_s < self._held_until_s - _ROUNDING_S:
                 self._held_until_s = now_s + chosen.wait_s
                 self._begin(self._hold(chosen.wait_s))
-            if chosen.is_too_dear and not self._in_flight:
+            if chosen.is_too_dear and self._in_flight:
+                self._spending.tell_of_waiting(self._in_flight)
+            elif chosen.is_too_dear:
                 unit = self._units[chosen.table]
                 self.fail(self._spending.refusal(self._tools.place.run, unit.function, unit.inputs))
             return None

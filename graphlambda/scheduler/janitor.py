@@ -57,7 +57,7 @@ async def empty(tools: Tools, functions: Sequence[str], *, cancel: bool) -> None
 
 
 async def _swept(tools: Tools, functions: Sequence[str], spec: dict[str, Any]) -> str:
-    """Have functions drop the run; return what is left, for people: empty where nothing is."""
+    """Have functions drop the run, at the cost of some invocations that are in no bill; return what is left, for people."""
     wanted = {"run": tools.place.run, "store": spec, "seconds": ROUND_S}
     payload = json.dumps({"v": VERSION, "drop": wanted}).encode()
     left = "there is no function to delete them"

@@ -1,6 +1,6 @@
 """What a run has spent, and how many tasks may be sent without passing its budget.
 
-In: invocations that begin and end, a tariff. Out: how many tasks may go, what is spent. Pure: must not read a clock, nor
+In: invocations that begin and end, a tariff. Out: how many tasks may go, what is spent. Must not read a clock, nor
 know a price.
 
 An invocation in flight counts as the most that it may come to: its start, its function's whole timeout, and all that its tasks
@@ -12,12 +12,13 @@ picodollars: exact in any order, and fit for a journal.
 from __future__ import annotations
 
 import math
+import warnings
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from graphlambda.errors import BudgetError
+from graphlambda.errors import BudgetError, BudgetWarning
 from graphlambda.prices import NO_TRAFFIC, Size, Traffic, Usage, ran
 from graphlambda.scheduler.journal import spent
 from graphlambda.scheduler.kinds import Kind
@@ -113,6 +114,7 @@ class Spending:
         self._a_write, self._a_read, self._a_unit = (
             _pico(tariff.usd(Usage(traffic=one))) for one in (Traffic(1), Traffic(0, 1), Traffic(0, 0, 1))
         )
+        self._is_told = False
         self._open: set[int] = set()
         self._numbers = count()
         self._billed_pico = earlier_pico
@@ -144,6 +146,16 @@ class Spending:
             budget_usd=self._tariff.budget_usd or 0.0,
             next_usd=self._most_pico(function, 1, inputs) / _PICO,
         )
+
+    def tell_of_waiting(self, in_flight: int) -> None:
+        """Warn, once, that what might be sent waits for what is in flight."""
+        if not self._is_told:
+            self._is_told = True
+            text = (
+                f"budget_usd={self._tariff.budget_usd:g} lets no more than {in_flight:,} invocations run at once: until they end, they "
+                f"count as {self.in_flight_pico / _PICO:.4f} USD. With a timeout_s= near what tasks take, more may"
+            )
+            warnings.warn(text, BudgetWarning, stacklevel=2)
 
     def begin(self, function: str, tasks: int, inputs: int) -> Debit:
         """Count an invocation that is about to be sent."""

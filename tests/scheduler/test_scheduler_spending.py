@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from graphlambda.api.pricing import most_traffic
 from graphlambda.deployer import Settings
-from graphlambda.errors import BudgetError, RunError
+from graphlambda.errors import BudgetError, BudgetWarning, RunError
 from graphlambda.prices import NO_TRAFFIC, US_EAST_1, Price, Size, Traffic, Usage, ran, usd_of
 from graphlambda.report import Tally
 from graphlambda.scheduler import Durable, Limits, execute
@@ -211,11 +211,27 @@ class Spent:
         return sum(isinstance(event, kind) for event in self.events)
 
 
+waits = pytest.mark.filterwarnings("ignore::graphlambda.errors.BudgetWarning")
+
+
+@waits
 def test_a_run_within_its_budget_ends_as_without_one(tmp_path: Path) -> None:
     assert Spent(tmp_path / "a").run(wide(12), tariff(13 * 0.0021 + 0.02)) == [79]
     assert Spent(tmp_path / "b").run(wide(12), tariff(None)) == [79]
 
 
+def test_a_budget_that_keeps_a_run_back_says_so_once_and_how_more_may_go(tmp_path: Path) -> None:
+    with pytest.warns(BudgetWarning) as told:
+        assert Spent(tmp_path).run(wide(12), tariff(13 * 0.0021 + 0.04), concurrency=9) == [79]
+    assert [str(each.message) for each in told] == [
+        (
+            "budget_usd=0.0673 lets no more than 3 invocations run at once: until they end, they count as 0.0603 USD. With a "
+            "timeout_s= near what tasks take, more may"
+        )
+    ]
+
+
+@waits
 def test_a_run_stops_before_it_passes_its_budget_and_says_what_is_left(tmp_path: Path) -> None:
     spent = Spent(tmp_path)
     with pytest.raises(BudgetError) as caught:
@@ -245,6 +261,7 @@ def test_throttled_invocations_cost_nothing(tmp_path: Path) -> None:
     assert spent.count(InvocationStarted) == 4
 
 
+@waits
 def test_what_fails_counts_too(tmp_path: Path) -> None:
     """The budget is for one attempt of 2 s and the start of another."""
     spent = Spent(tmp_path)
@@ -253,6 +270,7 @@ def test_what_fails_counts_too(tmp_path: Path) -> None:
     assert (spent.count(InvocationStarted), caught.value.spent_usd) == (2, 0.0042)
 
 
+@waits
 def test_who_resumes_a_run_goes_on_with_what_is_left_of_a_larger_budget(tmp_path: Path) -> None:
     folder = DiskFolders(tmp_path / "runs").of("r1")
     first = Durable(folder=folder, key=KEY, saved={"program": wide(12)})
@@ -344,6 +362,7 @@ class Account:
         await self.inner.close()
 
 
+@waits
 @settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32),

@@ -10,7 +10,11 @@ import pytest
 from dask import delayed
 
 import graphlambda
-from graphlambda.errors import ConfigError, RefusedError
+from graphlambda.api.pricing import most_traffic
+from graphlambda.deployer import Settings
+from graphlambda.errors import BudgetError, ConfigError, RefusedError
+from graphlambda.prices import Size, Usage, ran, usd_of
+from graphlambda.scheduler.spending import START_S
 
 PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/key"
 SECRET = "hunter22-never-on-a-disk"
@@ -50,6 +54,16 @@ def test_tasks_that_are_annotated_run_with_what_they_were_given() -> None:
     with dask.annotate(graphlambda={"memory_mb": 512}):
         small = seen("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     assert graphlambda.compute(small, seen("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")) == (["512"], ["2048"])
+
+
+def test_a_budget_counts_what_an_operation_was_given() -> None:
+    given: dict[str, Any] = {"memory_mb": 1024, "timeout_s": 60, "ephemeral_mb": 1536}
+    with pytest.raises(BudgetError) as caught:
+        graphlambda.compute(seen("HOME"), operations={"seen*": given}, budget_usd=0.001)
+    asked = most_traffic(Settings(role="", **given), 1, 1, cached=False)
+    most = ran(Size(memory_mb=1024, ephemeral_mb=1536), 60 + START_S) + Usage(traffic=asked)
+    assert caught.value.next_usd == pytest.approx(usd_of(most))
+    assert graphlambda.compute(seen("NOT_THERE"), budget_usd=0.1) == ([None],)
 
 
 def test_nothing_runs_where_a_secret_is_missing_or_would_be_shown() -> None:
