@@ -55,7 +55,7 @@ def failed(error_type: str, message: str, log: str = "") -> Failed:
         ("Runtime.BeforeSnapshotError", "no", "", Kind.RESTORE_FAILED, "SnapStart"),
         ("Runtime.AfterRestoreError", "no", "", Kind.RESTORE_FAILED, "SnapStart"),
         # answered, but not as our runtime does
-        ("Function.ResponseSizeTooLarge", "exceeded (6291556 bytes)", "", Kind.RESPONSE_TOO_LARGE, "reply_bytes"),
+        ("Function.ResponseSizeTooLarge", "exceeded (6291556 bytes)", "", Kind.RESPONSE_TOO_LARGE, "inline_bytes="),
         ("Runtime.MarshalError", "Unable to marshal response", "", Kind.RUNTIME_FAILED, "report"),
         ("Runtime.UnmarshalError", "Unable to unmarshal input", "", Kind.RUNTIME_FAILED, "report"),
         ("Runtime.LambdaContextUnmarshalError", "no", "", Kind.RUNTIME_FAILED, "report"),
