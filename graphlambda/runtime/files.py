@@ -69,6 +69,10 @@ class FileClient:
         except OSError as error:
             raise _fault("read", run, name, error) from error
 
+    def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+        """Return several frames, in order; raises as `read` does."""
+        return (self.read(run, name) for name in names)
+
     def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
         """Make a value out of a frame's parts, unless it is there: the first writer of a name wins.
 

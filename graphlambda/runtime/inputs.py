@@ -7,6 +7,8 @@ a task may change what it is given.
 from __future__ import annotations
 
 import pickle
+from itertools import groupby, repeat
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType
 
 from .faults import DamagedValueError, FrameError
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     Ref: TypeAlias = int | tuple[str, int]
     Binding: TypeAlias = tuple[Any, ...]
     Column: TypeAlias = tuple[Any, ...]
-
-READERS = 8
-"""How many values of one task are read at once."""
 
 _ATOMS = frozenset(
     {type(None), bool, int, float, complex, str, bytes, range, type, type(...), type(NotImplemented)}
@@ -90,26 +89,34 @@ class Frames:
             ValueStoreError: a value is not in the store.
             DamagedValueError: a frame is damaged, or belongs to another run.
         """
-        if len(refs) < READERS:
-            return map(self._one, refs)
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (wide gathers only)
+        read = self._read([self._place(ref) for ref in refs if self._is_absent(ref)])
+        for ref in refs:
+            yield next(read) if self._is_absent(ref) else self._here(ref)
 
-        with ThreadPoolExecutor(READERS) as readers:
-            return readers.map(self._one, refs)
+    def _is_absent(self, ref: Ref) -> bool:
+        """Whether a value has to be read from the store."""
+        return ref not in self._verified and ref not in self._inline
 
-    def _one(self, ref: Ref) -> memoryview:
-        if ref in self._verified:
-            return self._verified[ref]
-        run, value = self._elsewhere.get(ref) or ((self.run, ref) if isinstance(ref, int) else ref)
-        inline = self._inline.get(ref)
-        if inline is None:
-            return self._read(run, value)
-        return self._verified.setdefault(ref, self._checked(run, value, inline).toreadonly())
+    def _place(self, ref: Ref) -> tuple[str, int]:
+        """Return the run and the number that a value has in the store."""
+        return self._elsewhere.get(ref) or ((self.run, ref) if isinstance(ref, int) else ref)
 
-    def _read(self, run: str, value: int) -> memoryview:
-        """Return a value's frame from the store; what arrived damaged is read once more."""
+    def _here(self, ref: Ref) -> memoryview:
+        if ref not in self._verified:
+            self._verified[ref] = self._checked(*self._place(ref), self._inline[ref]).toreadonly()
+        return self._verified[ref]
+
+    def _read(self, places: Sequence[tuple[str, int]]) -> Iterator[memoryview]:
+        """Yield values' frames from the store, which is asked for all of a run at once."""
+        for run, of_run in groupby(places, itemgetter(0)):
+            values = [value for _, value in of_run]
+            frames = self._client.read_all(run, [value_name(value) for value in values])
+            yield from map(self._sound, repeat(run), values, frames)
+
+    def _sound(self, run: str, value: int, frame: memoryview) -> memoryview:
+        """Return a verified frame; what arrived damaged is read once more."""
         try:
-            return self._checked(run, value, self._client.read(run, value_name(value)))
+            return self._checked(run, value, frame)
         except DamagedValueError:
             return self._checked(run, value, self._client.read(run, value_name(value)))
 

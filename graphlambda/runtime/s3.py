@@ -18,7 +18,7 @@ from .bucket import ATTEMPTS, FIRST_ONLY, TRUSTED, Bucket
 from .faults import LostValueError, ValueStoreError
 from .files import checked
 from .identity import function_keys
-from .values import CLIENT_LOST, DROPPED, LEASE_S
+from .values import CLIENT_LOST, DROPPED, LEASE_S, at_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class S3Client:
             message = f"cannot read value {name} of run {run}: {self.bucket.url} does not hold it"
             raise LostValueError(message, run, name)
         return found[0]
+
+    def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+        """Return several values' frames, in order; raises as `read` does."""
+        return at_once(self.read, run, names)
 
     def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
         """Make a value out of a frame's parts, unless it is there: the first writer of a name wins.

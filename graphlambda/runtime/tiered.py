@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from .faults import LostValueError, ValueStoreError
 from .frame import size_of
-from .values import CLIENT_LOST, DROPPED, client_of
+from .values import CLIENT_LOST, DROPPED, at_once, client_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from .frame import Buffer
@@ -60,6 +60,16 @@ class TieredClient:
             except LostValueError:  # it may be in the store that cannot be asked
                 raise unavailable from None
         return self._cold.read(run, name)
+
+    def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+        """Return several frames, in order; raises as `read` does."""
+        try:
+            found = list(self._hot.read_all(run, names))
+        except ValueStoreError:  # of one, perhaps: each finds its own way
+            return at_once(self.read, run, names)
+        marked = [name for name, frame in zip(names, found, strict=True) if frame == MARK]
+        cold = iter(self._cold.read_all(run, marked))
+        return (next(cold) if frame == MARK else frame for frame in found)
 
     def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
         """Make a value out of a frame's parts, unless it is there: the first writer of a name wins.

@@ -6,12 +6,13 @@ In: the request's `store`. Out: a client. A kind's module is imported when a req
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import repeat
 
 from .faults import ValueStoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Protocol, TypeAlias
 
     from .frame import Buffer
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
         def read(self, run: str, name: str) -> memoryview:
             """Return a frame in private, writable memory."""
+
+        def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+            """Return several frames, in order; raises what `read` does, when the iterable comes to it."""
 
         def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
             """Make a value; the first writer of a name wins."""
@@ -41,6 +45,9 @@ DROPPED = "dropped"
 
 LEASE_S = 10.0
 """How old a run's lease may be before functions take its client for lost."""
+
+READERS = 8
+"""How many values of one task are read at once, where each is a wait of its own."""
 
 _KINDS = {
     "file": (".files", "FileClient"),
@@ -64,3 +71,13 @@ def client_of(spec: Mapping[str, Any]) -> Client:
     module, name = _KINDS[kind]
     client: Client = getattr(import_module(module, __package__), name).of(spec)
     return client
+
+
+def at_once(read: Callable[[str, str], memoryview], run: str, names: Sequence[str]) -> Iterable[memoryview]:
+    """Return what `read` returns for each of some values, in order, several of which are read at once."""
+    if len(names) < 2:
+        return map(read, repeat(run), names)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (where a task reads several)
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return readers.map(read, repeat(run), names)

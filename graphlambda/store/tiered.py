@@ -142,6 +142,10 @@ class _StoreClient:
         with _untranslated():
             return self._store.get(run, name)
 
+    def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+        """Return several frames, in order; raises as `read` does."""
+        return (self.read(run, name) for name in names)
+
     def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
         """Make a value."""
         with _untranslated():

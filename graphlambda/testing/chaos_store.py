@@ -16,7 +16,7 @@ from graphlambda.testing.chaos import Fault
 from graphlambda.testing.stores import Passing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from random import Random
 
     from graphlambda.runtime.answer import Clients
@@ -45,6 +45,10 @@ class TroubledClient:
         if self._fault is Fault.FLIPPED_IN_STORE:
             frame[len(frame) // 2] ^= 4
         return frame
+
+    def read_all(self, run: str, names: Sequence[str]) -> Iterable[memoryview]:
+        """Return several frames, in order; raises as `read` does."""
+        return (self.read(run, name) for name in names)
 
     def write(self, run: str, name: str, parts: Sequence[Buffer]) -> None:
         """Store a frame, or fail."""

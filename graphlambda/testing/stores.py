@@ -73,6 +73,19 @@ class StoreTests(ABC):
             b"by the client",
         )
 
+    def test_a_function_reads_several_values_in_order_whatever_their_size(self, store: Store) -> None:
+        store.touch(RUN)
+        frames = [bytes([n]) * size for n, size in enumerate((3, 300_000, 9_000_000, 0, 70, 5))]
+        for n, frame in enumerate(frames):
+            store.put(RUN, f"v-{n}", [frame])
+        client = client_of(store.spec())
+        names = [f"v-{n}" for n in (5, 0, 2, 1, 4, 3)]
+        assert list(map(bytes, client.read_all(RUN, names))) == [frames[int(name[2:])] for name in names]
+        assert list(client.read_all(RUN, [])) == []
+        with pytest.raises(faults.LostValueError) as raised:
+            list(client.read_all(RUN, ["v-0", "v-9", "v-1"]))
+        assert raised.value.name == "v-9"
+
     def test_the_first_of_many_writers_wins(self, store: Store) -> None:
         store.touch(RUN)
         frames = [bytes([n]) * 100_000 for n in range(16)]

@@ -25,8 +25,10 @@ from graphlambda.store.valkey import ValkeyStore, spec_of
 from graphlambda.testing.servers import free_port, valkey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from graphlambda.runtime.resp import Command, Reply, Sinks
 
 LARGE = DIRECT_BYTES + CHUNK_BYTES + 5
 
@@ -120,6 +122,25 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(tcp_url: str) -> Non
             ids += server.run([(b"CLIENT", b"ID")])
     assert ids[0] == ids[1] != ids[2]
     assert KEPT_S < 350
+
+
+class Counted(Server):
+    """A server that counts how often it is waited for."""
+
+    waits = 0
+
+    def run(self, *batches: Sequence[Command], sinks: Sinks | None = None) -> list[Reply]:
+        self.waits += 1
+        return super().run(*batches, sinks=sinks)
+
+
+def test_all_values_of_a_task_are_one_wait(tcp_url: str, store: ValkeyStore) -> None:
+    names = [f"v-{n}" for n in range(16)]
+    for name in names:
+        store.put("run", name, [name.encode()])
+    with closing(Counted(Address(spec_of(tcp_url)))) as server:
+        frames = ValkeyClient(server).read_all("run", names)
+        assert (list(map(bytes, frames)), server.waits) == ([name.encode() for name in names], 1)
 
 
 def test_a_fork_has_a_connection_of_its_own(server: Server) -> None:
