@@ -165,7 +165,7 @@ def _runs(names: Names, choices: Choices, functions: Iterable[str] = ()) -> Iter
         _allow("ReadTheStack", ("cloudformation:DescribeStacks",), names.stack_arn),
         _allow("ReadTheRootKey", _READ, root_key),
         _allow("Runs", _READ + _WRITE, _below(names, choices, LEASES, RUNS, VALUES)),
-        _list("ListObjects", place, [names.prefix, f"{names.prefix}/*"]),
+        _list("ListObjects", place, [f"{names.prefix}/*"]),
         _allow("ListUploads", ("s3:ListBucketMultipartUploads",), place),
         _allow("ReadTheLog", ("logs:FilterLogEvents", "logs:GetLogEvents"), f"{names.log_group_arn}:*"),
         *_cache(names, choices),

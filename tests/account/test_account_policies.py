@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import cfnlint
 import pytest
+from botocore import xform_name
 
 from graphlambda.account import policies
 from tests.account.cases import (
@@ -46,6 +47,20 @@ OURS = (
     f"arn:aws:iam::{ACCOUNT}:role/graphlambda-zzzzzzzz-function",
 )
 """All that resources outside S3 may begin with, beside what the administrator names."""
+
+IMPLIED = {
+    "ec2:DescribeSecurityGroups": "Lambda asks for it, by whoever puts a function into a VPC",
+    "iam:PassRole": "CreateFunction, with a role",
+    "kms:Decrypt": "S3 asks for it, by whoever reads",
+    "kms:GenerateDataKey": "S3 asks for it, by whoever writes",
+    "lambda:InvokeFunction": "our own client sends it",
+    "lambda:ListTags": "GetFunction tells tags to those alone who have it",
+    "lambda:PublishVersion": "CreateFunction, with Publish: whether that needs it no page of AWS's says",
+    "lambda:TagResource": "CreateFunction, with tags",
+    "s3:ListBucket": "ListObjectsV2, and any 404",
+    "s3:ListBucketMultipartUploads": "ListMultipartUploads",
+}
+"""Actions that are granted to people and called nowhere by their name."""
 
 CHANGES_CODE = {
     "lambda:UpdateFunctionCode",
@@ -117,7 +132,7 @@ def test_all_other_resources_end_at_this_deployment_or_are_named_by_the_administ
         if resource == bucket:
             listed = condition.get("StringLike", {}).get("s3:prefix", ())
             assert action == "s3:ListBucketMultipartUploads" or listed
-            assert all(each.startswith("graphlambda/zzzzzzzz") for each in listed)
+            assert all(each.startswith("graphlambda/zzzzzzzz/") for each in listed)
         else:
             ours = (*OURS, prefix, *(granted if kind == "function" else ()))
             assert resource.startswith(ours), (action, resource)
@@ -140,6 +155,19 @@ def test_everything_that_is_on_the_list_is_used() -> None:
         if resource == "*"
     }
     assert used == set(policies.FORCED)
+
+
+def test_each_action_that_is_granted_to_people_is_called_somewhere() -> None:
+    rooms = (Path(policies.__file__).parents[1] / room for room in ("account", "api", "deployer"))
+    code = "".join(
+        path.read_text() for room in rooms for path in room.glob("*.py") if path.name != "policies.py"
+    )
+    to_people = chain.from_iterable(
+        allowed(kind, choices) for kind in ("deployer", "runner") for choices in CASES.values()
+    )
+    assert {action for action, _, _ in to_people if xform_name(action.partition(":")[2]) not in code} == set(
+        IMPLIED
+    )
 
 
 @every_policy

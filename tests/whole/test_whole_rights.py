@@ -99,8 +99,6 @@ def test_who_deploys_who_only_runs_and_functions_ask_for_nothing_that_is_not_gra
     found = graphlambda.deploy(program)
     assert found.created == ()
     assert graphlambda.run(program, found, inline_bytes=0, content_cache=True) == (1560,)
-    (kept,) = graphlambda.persist(array(), fuse=False, inline_bytes=0)
-    del kept
     assert graphlambda.runs() == []
     invoked = {
         Asked("lambda:InvokeFunction", guard.names.function_arn(name)) for name in found.functions.values()
