@@ -189,9 +189,6 @@ _EC2 = "https://aws.amazon.com/ec2/pricing/on-demand/"
 CACHE_LEAST_GB = 0.1
 """What a cache is billed for at least, empty or not. Source: the page of `cache_storage`."""
 
-EGRESS_FREE_GB = 100.0
-"""What may leave AWS each month at no cost, over all services. Source: the page of `egress`."""
-
 US_EAST_1 = Prices(
     region="us-east-1",
     request=Price(0.20 / 1e6, "request", "2026", _LAMBDA),

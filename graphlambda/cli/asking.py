@@ -18,10 +18,13 @@ def refuse_nobody(*, yes: bool) -> None:
     """
     if not yes and not sys.stdin.isatty():
         raise ConfigError(
-            "nobody is there to be asked: look at the list first (`graphlambda aws status`, --dry-run), then say --yes"
+            "nobody is there to be asked: see first what there is (`graphlambda aws status`), then say --yes"
         )
 
 
 def agreed(question: str, *, yes: bool) -> bool:
     """Return whether somebody said yes."""
-    return yes or input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    if yes:
+        return True
+    print(f"{question} [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}  # the end of the input is silence

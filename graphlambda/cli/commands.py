@@ -1,6 +1,6 @@
 """The command line: which command, and how it ends.
 
-In: arguments. Out: an exit code: 0, or 1 after a message on stderr. Must not know what a command does.
+In: arguments. Out: an exit code, after a message on stderr where it is not 0. Must not know what a command does.
 """
 
 from __future__ import annotations
@@ -26,16 +26,22 @@ GROUPS: Mapping[str, str] = {"aws": aws.ABOUT}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, or 1 after a message on stderr."""
+    """Run a command and return its exit code: 0, or 1 after a message on stderr; 130 after Ctrl-C, as shells have it."""
     options = _parser().parse_args(arguments)
     try:
         return options.verb(options)  # type: ignore[no-any-return]
     except CloudError as error:
-        print(f"graphlambda: {error}. {remedy(error)}", file=sys.stderr)
-        return 1
+        return _ended(1, f"{error}. {remedy(error)}", error)
     except (GraphlambdaError, OSError) as error:
-        print(f"graphlambda: {error}", file=sys.stderr)
-        return 1
+        return _ended(1, str(error), error)
+    except KeyboardInterrupt as stop:
+        return _ended(130, "stopped", stop)
+
+
+def _ended(code: int, told: str, error: BaseException) -> int:
+    """Say why a command ends, and what was noted of it: the task, its log, how to go on."""
+    print("\n".join([f"graphlambda: {told}", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,7 +61,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Remembered:
     """What an account knows of a function, and the local Lambda does not."""
 
     pending_until_s: float
@@ -89,7 +89,7 @@ class Passed:
     """What the control plane behind gets."""
 
 
-class RefusedError(ServiceError):
+class LaterError(ServiceError):
     """A refusal that says when to come again."""
 
     def __init__(self, error: ServiceError, retry_after_s: float) -> None:
@@ -111,8 +111,8 @@ class Account:
         self.dice = dice
         self.invocations = InvokeQuotas(limits)
         self._control = ControlQuotas(limits)
-        self._functions: dict[str, Standing] = {}
-        self._ending: dict[str, tuple[float, Standing]] = {}
+        self._functions: dict[str, Remembered] = {}
+        self._ending: dict[str, tuple[float, Remembered]] = {}
         """Functions that are deleted, and until when they are about to be."""
         self._layers: dict[str, float] = {}
         """Since when every read finds a layer version, by ARN."""
@@ -222,9 +222,9 @@ class Account:
 
     def _throttled(self, throttle: Throttle) -> ServiceError:
         self.ledger.throttles[throttle.reason] += 1
-        return RefusedError(throttled(throttle.reason), throttle.retry_after_s)
+        return LaterError(throttled(throttle.reason), throttle.retry_after_s)
 
-    def _deleting(self, call: Call, now_s: float) -> Standing | None:
+    def _deleting(self, call: Call, now_s: float) -> Remembered | None:
         """Return what stood under a name that is not free yet."""
         name = function_name(call.names.get("function") or call.body["FunctionName"])
         until_s, standing = self._ending.get(name, (now_s, None))
@@ -250,7 +250,7 @@ class Account:
     def _after_create_function(self, call: Call, content: dict[str, Any], now_s: float) -> dict[str, Any]:
         kept = {member: call.body[member] for member in _KEPT if call.body.get(member)}
         kind = self._pending_kind(kept.get("VpcConfig", {}))
-        self._functions[content["FunctionName"]] = Standing(
+        self._functions[content["FunctionName"]] = Remembered(
             now_s + self.dice.wait_s(kind),
             now_s + self.dice.wait_s("stale"),
             kept,
@@ -299,7 +299,7 @@ class Account:
         known = [each for each in found if self._finds(self._functions.get(each["FunctionName"]), now_s)]
         return {**content, "Functions": known}
 
-    def _finds(self, standing: Standing | None, now_s: float) -> bool:
+    def _finds(self, standing: Remembered | None, now_s: float) -> bool:
         return standing is None or now_s >= standing.known_s or self.dice.coin()
 
     def _configuration(self, configuration: Mapping[str, Any], now_s: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionClosedError
 
 from graphlambda.local.answers import Answer, ServiceError
 from graphlambda.local.http import Head, Request
-from graphlambda.testing.account.account import RefusedError
+from graphlambda.testing.account.account import LaterError
 from graphlambda.testing.account.conditions import Mishap
 from graphlambda.testing.invokers import refusal
 
@@ -133,7 +133,7 @@ def _answered(
 
 
 def _reply(refused: ServiceError) -> Reply:
-    retry_after_s = refused.retry_after_s if isinstance(refused, RefusedError) else 0.0
+    retry_after_s = refused.retry_after_s if isinstance(refused, LaterError) else 0.0
     return refusal(refused.status, refused.code, refused.fields.get("Reason", ""), retry_after_s)
 
 
