@@ -1,6 +1,6 @@
-"""Better functions while a run goes on: with more memory, or with a module that was missing.
+"""Better functions while a run goes on: with more memory, with a module that was missing, or there again.
 
-In: an operation and the function that was not enough. Out: the name of its twin, or None. Must not decide when
+In: an operation and the function that was not enough, or is gone. Out: the name of its twin, or None. Must not decide when
 one is needed: that is the scheduler's.
 """
 
@@ -109,6 +109,10 @@ class Provisioning:
             return None
         twin = await asyncio.to_thread(self._made, operation, self._settings[function])
         return twin if twin != function else None
+
+    async def afresh(self, operation: str, function: str) -> str | None:
+        """Return a function like one that was deleted, made again unless it is there after all."""
+        return await asyncio.to_thread(self._made, operation, self._settings[function])
 
     def _made(self, operation: str, settings: Settings) -> str:
         given = Given(settings, {}, self._architectures)

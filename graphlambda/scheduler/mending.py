@@ -7,6 +7,7 @@ later; or the error that ends the run. Must not send anything, nor decide by its
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import DeployError
@@ -76,6 +77,8 @@ class Mending:
         self._rest = rest
         self._charged: Counter[tuple[str, int]] = Counter(past.charged)
         self._in_vain: Counter[int] = Counter()
+        self._afresh: set[str] = set()
+        """Functions that were made again."""
         for (_, task), times in past.charged.items():
             self._in_vain[task] += times
 
@@ -104,7 +107,7 @@ class Mending:
                 self._rest(failed)
                 self._give_back(tasks)
             case Step.HOLD:
-                self._hold(table, function, tasks, failed)
+                await self._hold(table, function, tasks, failed)
                 self._give_back(tasks)
             case Step.RETRY:
                 self._charge(kind, tasks)
@@ -137,17 +140,42 @@ class Mending:
         if said := await self._tools.logs.of(function, failed.request_id, since_s=since_s):
             error.add_note(said)
 
-    def _hold(self, table: int, function: str, tasks: Sequence[int], failed: Failed) -> None:
-        """Have a function asked again later, and by one invocation at a time; what it refuses for too long fails."""
+    async def _hold(self, table: int, function: str, tasks: Sequence[int], failed: Failed) -> None:
+        """Have a function asked again later, and by one invocation at a time; what it refuses for too long fails.
+
+        But one that is not there for so long was deleted, and is made again.
+        """
         refused_s = self._unready.refused(
             function,
             failed.kind,
             self._tools.clock.monotonic(),
             lambda tries: max(failed.retry_after_s, backoff_s(tries, self._tools.random)),
         )
-        if held_too_long(failed.kind, refused_s):
-            what = f"{self._named(table, function, tasks)}: not taken for {refused_s:.0f} s"
-            raise error_after(failed, what=what)
+        if not held_too_long(failed.kind, refused_s):
+            return
+        what, why = f"{self._named(table, function, tasks)}: not taken for {refused_s:.0f} s", None
+        try:
+            if failed.kind is Kind.MISSING_FUNCTION and await self._is_there_again(table, function):
+                return
+        except DeployError as error:
+            why = error
+            failed = replace(failed, message=f"{failed.message}, and it could not be made again: {error}")
+        raise error_after(failed, what=what) from why
+
+    async def _is_there_again(self, table: int, function: str) -> bool:
+        """Whether an operation has its function again: it is made again once; who had asked before may ask it, too."""
+        operation, unit = self._tools.program.tables[table].operation.id, self._units[table]
+        async with unit.replacing:
+            if unit.function != function:
+                return True
+            if function in self._afresh:
+                return function not in self._unready
+            self._afresh.add(function)
+            made = await self._tools.provisioner.afresh(operation, function)
+            self._unready.taken(function)
+            unit.function = made or function
+            self._tools.keeper.note(replaced(operation, unit.function))
+            return made is not None
 
     async def mend_task(self, table: int, function: str, task: int, error: Mapping[str, Any]) -> None:
         """Do what policy says about a task that ended with an error."""

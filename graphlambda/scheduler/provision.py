@@ -1,6 +1,6 @@
-"""Who makes other functions while a run goes on; the scheduler itself never deploys.
+"""Who makes functions while a run goes on; the scheduler itself never deploys.
 
-In: an operation and the function that was not enough. Out: the name of a better one. `api` gives one that
+In: an operation and the function that was not enough, or is gone. Out: the name of one that will do. `api` gives one that
 deploys; without the right to create functions there is none.
 """
 
@@ -24,6 +24,9 @@ class Provisioner(Protocol):
     async def with_module(self, operation: str, function: str, module: str) -> str | None:
         """Return a function of the same operation that holds a module; None where no distribution has it."""
 
+    async def afresh(self, operation: str, function: str) -> str | None:
+        """Return a function like one that was deleted, made again unless it is there after all; None where there can be none."""
+
 
 class NoProvisioner:
     """Makes nothing: what is deployed has to do."""
@@ -37,5 +40,9 @@ class NoProvisioner:
         return None
 
     async def with_module(self, operation: str, function: str, module: str) -> str | None:  # noqa: ARG002
+        """There is none."""
+        return None
+
+    async def afresh(self, operation: str, function: str) -> str | None:  # noqa: ARG002
         """There is none."""
         return None

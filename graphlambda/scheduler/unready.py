@@ -46,6 +46,9 @@ class Unready:
     def __bool__(self) -> bool:
         return bool(self._holds)
 
+    def __contains__(self, function: str) -> bool:
+        return function in self._holds
+
     def wait_s(self, function: str, now_s: float) -> float:
         """Return after how long an invocation of a function may begin; 0: now."""
         hold = self._holds.get(function)

@@ -19,6 +19,7 @@ from graphlambda.scheduler import Durable, Limits, execute
 from graphlambda.scheduler.events import TasksDone
 from graphlambda.scheduler.keeper import PROGRAM, journal, saved
 from graphlambda.scheduler.order import ranks
+from graphlambda.scheduler.provision import NoProvisioner
 from graphlambda.scheduler.replay import replay
 from graphlambda.scheduler.state import RunState, TaskState
 from graphlambda.scheduler.values import Place, Values
@@ -45,7 +46,7 @@ from graphlambda.testing.values import identical
 from graphlambda.testing.virtual import LoopClock, run_virtually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from graphlambda.compiler.program import Program
@@ -92,20 +93,12 @@ def subject_of(
     )
 
 
-class Twins:
+class Twins(NoProvisioner):
     """A `Provisioner` that makes a function with more memory once, then has no more to give."""
-
-    async def adopt(self, functions: Mapping[str, str]) -> Mapping[str, str]:
-        """Take them all over."""
-        return functions
 
     async def larger(self, operation: str, function: str) -> str | None:  # noqa: ARG002  (the protocol's)
         """Return the larger twin."""
         return None if function.endswith("+") else f"{function}+"
-
-    async def with_module(self, operation: str, function: str, module: str) -> str | None:  # noqa: ARG002
-        """There is none."""
-        return None
 
 
 def play(scenario: Scenario, subject: Subject, ground: Ground) -> Played:

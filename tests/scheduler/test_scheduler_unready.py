@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from graphlambda.compiler.program import Gather
-from graphlambda.errors import InvokeError
+from graphlambda.errors import CloudError, InvokeError
 from graphlambda.scheduler import Limits
 from graphlambda.scheduler.events import InvocationEnded, InvocationStarted
 from graphlambda.scheduler.gate import Came, Gate
 from graphlambda.scheduler.kinds import Kind
 from graphlambda.scheduler.limits import UNPACED
 from graphlambda.scheduler.policy import KNOWN_S, READY_S, UNREACHABLE_S
+from graphlambda.scheduler.provision import NoProvisioner, Provisioner
 from graphlambda.scheduler.unready import ASKING_S, Unready
 from graphlambda.testing.invokers import refusal
 from graphlambda.testing.programs import program_of
@@ -21,13 +24,20 @@ from graphlambda.testing.virtual import LoopClock, run_virtually
 from tests.scheduler.bench import WIDE_12, Bench, Late, wide
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from graphlambda.scheduler.invoke import Reply
+
+    Told: TypeAlias = list[tuple[float, Reply | OSError]]
 
 PENDING = refusal(502, "ResourceNotReadyException")
 DENIED = refusal(403, "AccessDeniedException")
 ABSENT = refusal(404, "ResourceNotFoundException")
 REFUSED = ConnectionRefusedError("nobody listens")
 F, G = "gl-f", "gl-g"
+
+
+_NOBODY = NoProvisioner()
 
 
 def second(_tries: int) -> float:
@@ -97,8 +107,11 @@ def test_the_gate_lets_a_function_go_that_took_an_invocation() -> None:
 # ---- in a run ----------------------------------------------------------------------------------------------------
 
 
-def ran(bench: Bench, program: Any, late: Late, **limits: Any) -> list[Any]:
-    return run_virtually(bench.execute(program, late, clock=LoopClock(), limits=Limits(**limits)))
+def ran(
+    bench: Bench, program: Any, late: Late, provisioner: Provisioner = _NOBODY, **limits: Any
+) -> list[Any]:
+    given: dict[str, Any] = {"limits": Limits(**limits), "provisioner": provisioner}
+    return run_virtually(bench.execute(program, late, clock=LoopClock(), **given))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +142,57 @@ def test_a_function_that_never_gets_ready_ends_the_run_within_its_bound(
     with pytest.raises(InvokeError, match=rf"operation f \(function gl-f\): {said}"):
         ran(bench, wide(12), Late(bench.inner, F, [(1e9, told)]), batch=1, concurrency=4)
     assert bound_s < bench.events[-1].at_s - bench.events[0].at_s < bound_s + 11
+
+
+@dataclass
+class Deployer(NoProvisioner):
+    """Makes a function again that is gone, in longer than it takes to ask for it once more; or may not."""
+
+    told: Told
+    """How the function refuses."""
+
+    then: Told = field(default_factory=list)
+    """How it does once it was made."""
+
+    refusal: CloudError | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def afresh(self, operation: str, function: str) -> str | None:
+        del operation
+        self.asked.append(function)
+        await asyncio.sleep(3 * ASKING_S)
+        if self.refusal:
+            raise self.refusal
+        self.told[:] = self.then
+        return function
+
+
+def test_a_function_that_was_deleted_is_made_again_once_and_no_task_is_charged(bench: Bench) -> None:
+    told: Told = [(1e9, ABSENT)]
+    deployer = Deployer(told, then=[(80.0, ABSENT)])
+    program = wide(12)
+    assert ran(bench, program, Late(bench.inner, F, told), deployer, batch=1, concurrency=4) == WIDE_12
+    assert deployer.asked == [F]
+    assert {event.attempt for event in bench.of(InvocationStarted)} == {1}
+
+
+def test_a_function_that_is_deleted_again_and_again_ends_the_run(bench: Bench) -> None:
+    told: Told = [(1e9, ABSENT)]
+    deployer = Deployer(told, then=[(1e9, ABSENT)])
+    with pytest.raises(
+        InvokeError, match=r"not taken for 3\d s: missing function: .*Deploy the program again"
+    ):
+        ran(bench, wide(12), Late(bench.inner, F, told), deployer, batch=1, concurrency=4)
+    assert deployer.asked == [F]
+
+
+def test_who_may_not_make_a_function_that_was_deleted_is_told_so(bench: Bench) -> None:
+    told: Told = [(1e9, ABSENT)]
+    denied = CloudError("create_function gl-f", "AccessDeniedException", "not you")
+    deployer = Deployer(told, refusal=denied)
+    with pytest.raises(InvokeError, match=r"could not be made again: .*AccessDenied.* Deploy the") as raised:
+        ran(bench, wide(12), Late(bench.inner, F, told), deployer, batch=1, concurrency=4)
+    assert raised.value.__cause__ is denied
 
 
 def test_an_endpoint_that_is_out_of_reach_for_a_moment_does_not_end_a_run_that_waited_for_something_else(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from dask import delayed
 from packaging.version import Version
 
 import graphlambda
+from graphlambda import config
+from graphlambda.api.provision import Provisioning
+from graphlambda.api.session import session_of
 from graphlambda.errors import MissingModuleError
 
 
@@ -35,6 +39,18 @@ def test_modules_that_are_missed_one_after_the_other_are_added_charged_to_us_and
 def test_what_a_distribution_does_not_have_is_not_looked_for_twice() -> None:
     with pytest.raises(MissingModuleError, match=r"'six\.no_such_part'"):
         graphlambda.compute(delayed(late_ones)([("six.no_", "such_part")]))
+
+
+def test_a_function_that_somebody_deleted_is_made_again_and_one_that_is_there_is_left() -> None:
+    program = graphlambda.compile(delayed(late_ones)([("js", "on")]))
+    deployment, session = graphlambda.deploy(program), session_of(config.load())
+    ((operation, function),) = deployment.functions.items()
+    provisioning = Provisioning(program, deployment, session)
+    session.cloud.client.delete_function(FunctionName=function)
+    assert session.cloud.names(function) == ([], [])
+    for _ in range(2):
+        assert asyncio.run(provisioning.afresh(operation, function)) == function
+    assert graphlambda.run(program, deployment) == (["json"],)
 
 
 def kind(part: Any) -> str:
