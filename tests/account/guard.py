@@ -135,7 +135,8 @@ def _of_boto3(service: str, operation: str, params: Mapping[str, Any], names: Na
         version = f":{params['VersionNumber']}" if "VersionNumber" in params else ""
         resource = of_layers + layer.rpartition(":layer:")[2] + version
     if stack := params.get("StackName"):
-        resource = stack if stack.startswith("arn:") else names.stack_arn.replace("*", "1f0e")
+        named = names.stack_arn.replace(names.stack, stack).replace("*", "1f0e")
+        resource = stack if stack.startswith("arn:") else named
     if group := params.get("logGroupName"):
         resource = f"{names.log_group_arn.replace(names.log_group, group)}:*"
     yield Asked(f"{service}:{operation}", resource, context)
