@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import graphlambda
-from graphlambda.report import line, operations_table
+from graphlambda.report import operations_table
 
 if TYPE_CHECKING:
     from demo.pipeline import Pipeline
@@ -37,7 +37,7 @@ def show(pipeline: Pipeline) -> bool:
     (value,) = graphlambda.run(program, deployment, progress=_WATCHED)
     summary = graphlambda.last_summary()
     if summary and not _WATCHED:
-        print(line(summary))
+        print(summary)
     print(f"\n{textwrap.indent(pipeline.text(value), '    ')}\n")
     return _agrees(pipeline, value)
 

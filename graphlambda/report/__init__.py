@@ -12,6 +12,6 @@ from graphlambda.report.display import Display
 from graphlambda.report.output import Output
 from graphlambda.report.profiler import Profiler
 from graphlambda.report.tables import operations_table
-from graphlambda.report.tally import Summary, Tally, line
+from graphlambda.report.tally import Summary, Tally
 
-__all__ = ["Bill", "Display", "Output", "Profiler", "Summary", "Tally", "close", "line", "operations_table"]
+__all__ = ["Bill", "Display", "Output", "Profiler", "Summary", "Tally", "close", "operations_table"]

@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from graphlambda.report.tally import line
-
 if TYPE_CHECKING:
     from graphlambda.report.tally import Summary
 
@@ -18,4 +16,4 @@ if TYPE_CHECKING:
 def close(summary: Summary, wanted: bool | None) -> None:
     """Say what a run came to; `wanted` None says it to a person at a terminal only."""
     if wanted or (wanted is None and sys.stderr.isatty()):
-        sys.stderr.write(line(summary) + "\n")
+        sys.stderr.write(f"{summary}\n")

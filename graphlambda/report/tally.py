@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One run in numbers."""
+    """One run in numbers; `print` shows the line that closes it."""
 
     tasks: int
     tasks_done: int
@@ -92,6 +92,10 @@ class Summary:
     def moved_bytes(self) -> int:
         """How much went through requests, replies and the store."""
         return self.request_bytes + self.reply_bytes + self.stored_bytes
+
+    def __str__(self) -> str:
+        """Return the one line that closes a run."""
+        return " · ".join(part for part in _parts(self) if part)
 
 
 @dataclass(slots=True)
@@ -219,11 +223,6 @@ class Tally:
         self._traffic += event.traffic
 
 
-def line(summary: Summary) -> str:
-    """Return the one line that closes a run."""
-    return " · ".join(part for part in _parts(summary) if part)
-
-
 def _parts(summary: Summary) -> tuple[str, ...]:
     functions = summary.functions_made + summary.functions_reused
     made_of = f"({summary.functions_made:,} made, {summary.functions_reused:,} reused)"
@@ -240,7 +239,7 @@ def _parts(summary: Summary) -> tuple[str, ...]:
         f"beyond store_mb= for {count(summary.overfull, 'task')}" if summary.overfull else "",
         duration(summary.seconds),
         f"failed with {summary.failure}" if summary.failure else "",
-        f"would cost {money(summary.cost_usd)} on Lambda",
+        f"{money(summary.cost_usd)} at list prices of Lambda",
     )
 
 
