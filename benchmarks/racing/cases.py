@@ -166,7 +166,7 @@ def _text(number: int) -> str:
 
 
 def _leaf(number: int) -> Any:
-    return _worn(np.random.default_rng(number).random(560_000))
+    return _worn(np.random.default_rng(number).random(500_000))
 
 
 def _joined(left: Any, right: Any) -> Any:
@@ -174,7 +174,7 @@ def _joined(left: Any, right: Any) -> Any:
 
 
 def _worn(values: Any) -> Any:
-    for _ in range(24):
+    for _ in range(30):
         values = np.arctan(values) ** 0.9
     return values
 
