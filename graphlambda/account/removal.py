@@ -81,8 +81,8 @@ class Removal:
             for piece, why in found.stays
             if self._is_ours(piece) and piece.arn not in used
         ]
-        if needed:
-            raise StackError(f"a client needs {_some(needed)}")
+        if needed or found.awaited:
+            raise StackError(f"a client needs {_some([*needed, *found.awaited])}")
         return found
 
     def _is_ours(self, piece: Piece) -> bool:
@@ -114,7 +114,7 @@ class Removal:
         self.agreeable(standing)
         self.proved.delete(agreed)
         self._await_interfaces(standing)
-        self.agreeable(survey(self.account, self.names))
+        self._refuse_more()
         if standing.bucket:
             self._empty(standing.bucket)
         if standing.is_ours:
@@ -124,6 +124,17 @@ class Removal:
         return self.patience.settled(
             lambda: survey(self.account, self.names), lambda left: left.bucket not in gone
         )
+
+    def _refuse_more(self) -> None:
+        """Refuse to go on where something was made meanwhile that nobody has agreed to lose: its proof lies in the bucket."""
+        more = self.patience.settled(
+            lambda: self.agreeable(survey(self.account, self.names)).gone, lambda gone: not gone
+        )
+        if more:
+            named = _some([piece.name for piece in more])
+            raise StackError(
+                f"meanwhile somebody has made {named}: `graphlambda aws destroy` again shows that, too"
+            )
 
     def _buckets(self, standing: Standing) -> set[str]:
         """Return the buckets that go with the stack."""

@@ -21,7 +21,7 @@ from graphlambda.deployer.threads import at_once
 from graphlambda.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from graphlambda.deployer.cloud import Cloud
     from graphlambda.deployer.functions import DeployedFunction
@@ -106,6 +106,9 @@ class Sweep:
     manifests: tuple[Manifest, ...] = ()
     """To go at last: of what goes, or went before."""
 
+    awaited: tuple[str, ...] = ()
+    """What clients need that is not there yet, each with who does."""
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to go."""
@@ -130,7 +133,10 @@ def decide(there: There, needs: Needs, *, deployment: str, older_than_s: float, 
     used += _awaited(there, needs, older_than_s, now_s)
     zips, manifests = _left(there, used, needs.agreed)
     gone = tuple(piece for piece, why in verdicts if not why)
-    return Sweep(gone=gone, stays=stays, zips=zips, manifests=manifests)
+    names = {name for lease in needs.leases for name in lease.names} - {piece.name for piece in ordered}
+    held = ((name, _held(name, needs.leases, now_s)) for name in sorted(names))
+    awaited = tuple(f"{name}: {who}" for name, who in held if who)
+    return Sweep(gone=gone, stays=stays, zips=zips, manifests=manifests, awaited=awaited)
 
 
 def _awaited(there: There, needs: Needs, older_than_s: float, now_s: float) -> list[Manifest]:
@@ -224,20 +230,10 @@ def carry_out(
     if shelf and fresh.zips:
         shelf.drop(fresh.zips)
         yield from fresh.zips
-    held = _held(manifests, clock())  # by who makes again at this moment what has just gone
-    forgotten = (each for each in fresh.manifests if each.subject not in held)
+    others = [lease for lease in manifests.leases() if not manifests.is_mine(lease)]
+    now_s = clock()  # whoever makes again at this moment what has just gone needs its manifest
+    forgotten = (each for each in fresh.manifests if not _held(each.subject, others, now_s))
     deque(at_once(manifests.forget, forgotten), maxlen=0)
-
-
-def _held(manifests: Manifests, now_s: float) -> set[str]:
-    """Return the names that other clients need."""
-    leases = manifests.leases()
-    return {
-        name
-        for lease in leases
-        if lease.holds(now_s) and not manifests.is_mine(lease)
-        for name in lease.names
-    }
 
 
 def forget_leases(manifests: Manifests, *, older_than_s: float, now_s: float) -> None:
@@ -264,12 +260,19 @@ def _used(name: str, made_s: float, needs: Needs, older_than_s: float, now_s: fl
     """Return who needs what is called so, or how long ago somebody did; empty where that is long enough."""
     if name in needs.kept:
         return needs.kept[name]
-    for lease in needs.leases:
-        if name in lease.names and lease.holds(now_s):
-            return f"{lease.owner} needs it, for {(lease.until_s - now_s) / 60:,.0f} minutes at most"
+    if who := _held(name, needs.leases, now_s):
+        return who
     used_s = [lease.since_s for lease in (*needs.leases, *needs.own) if name in lease.names]
     unused_s = now_s - max([made_s, *used_s])
     return f"used {unused_s / DAY_S:,.1f} days ago" if unused_s < older_than_s else ""
+
+
+def _held(name: str, leases: Iterable[Lease], now_s: float) -> str:
+    """Return who has a lease that names something; empty where nobody has."""
+    for lease in leases:
+        if name in lease.names and lease.holds(now_s):
+            return f"{lease.owner} needs it, for {(lease.until_s - now_s) / 60:,.0f} minutes at most"
+    return ""
 
 
 def _function(name: str, found: DeployedFunction, by_said: Mapping[str, Manifest]) -> Piece:

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
@@ -19,7 +20,7 @@ from graphlambda.account import Stack, making, network, rootkey
 from graphlambda.account.aws import Account
 from graphlambda.account.choices import Choices, grant
 from graphlambda.account.stack import ABSENT
-from graphlambda.account.stacks import Patience, additions, chosen, create, delete
+from graphlambda.account.stacks import LAG_S, Patience, additions, chosen, create, delete
 from graphlambda.account.standing import Ready, Standing, survey
 from graphlambda.account.template import template
 from graphlambda.api.account import root_of
@@ -241,6 +242,10 @@ def test_nothing_is_removed_that_a_deploy_elsewhere_needs(moto_account: Account,
     with pytest.raises(StackError, match=r"a client needs gl-.*process 1 on elsewhere needs it"):
         remove(moto_account, standing)
     assert survey(moto_account, names) == standing
+    function = f"gl-{names.deployment}-mean-1"
+    moto_account.ask("lambda", "delete_function", FunctionName=function)
+    with pytest.raises(StackError, match=rf"a client needs {function}: process 1 on elsewhere needs it"):
+        remove(moto_account, standing)  # who is about to make it again
     for lease in theirs.leases():
         theirs.end(lease)
 
@@ -539,6 +544,20 @@ def test_of_two_that_remove_a_deployment_at_once_both_come_to_a_clean_end(
     Overtaken.before, Overtaken.deployment = change, names.deployment
     assert remove(Overtaken(moto_account.session, moto_account.region), survey(moto_account, names)).is_empty
     assert Overtaken.before == ""
+
+
+def test_what_was_made_after_somebody_agreed_is_shown_before_its_proof_is_lost(
+    moto_account: Account, names: Names
+) -> None:
+    filled(moto_account, names)
+    standing, minutes = survey(moto_account, names), count(0.0, LAG_S + 1.0)
+    removal = removal_of(config_of(names), moto_account, standing)
+    agreed = removal.agreeable(standing)
+    deploy(moto_account, names, f"gl-{names.deployment}-mean-1", {"graphlambda": names.deployment})
+    vouch(names)
+    with pytest.raises(StackError, match=rf"meanwhile somebody has made gl-{names.deployment}-mean-1: "):
+        replace(removal, patience=Patience(lambda: next(minutes))).remove(agreed)
+    assert remove(moto_account, survey(moto_account, names)).is_empty
 
 
 class Lagging(Account):
