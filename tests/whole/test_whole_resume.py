@@ -54,7 +54,9 @@ def killed(scripts: Scripts, marks: Path, count: int) -> str:
     with scripts.start(DYING.replace("LIVING", "time.sleep(120)")) as client:
         assert client.stdout is not None
         run = client.stdout.readline().strip()
-        wait_for(lambda: marks.exists() and len(marks.read_text().split()) >= count, "tasks are done")
+        wait_for(
+            lambda: marks.exists() and len(marks.read_text().split()) >= count, "tasks are done", START_S
+        )
         time.sleep(0.4)  # what is committed is written at most 200 ms later
         client.kill()
     assert run, "the client never began"
