@@ -281,9 +281,7 @@ class ValkeyClient:
 def _units(command: Command, reply: Reply) -> int:
     """Return what a cache bills for a command."""
     moved_bytes = len(reply) if isinstance(reply, _BULK) else 0
-    for (
-        part
-    ) in command:  # a generator, and a union of types made anew, would be a tenth of what writing 1 KB takes
+    for part in command:  # a sum over a generator would be a tenth of what writing 1 KB takes
         moved_bytes += len(part) if isinstance(part, bytes) else size_of(part)
     return max(1, -(-moved_bytes // _UNIT_BYTES))
 
