@@ -11,6 +11,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 TESTS  ?= tests
 
+# Processes that run the tests beside the first, each the files that are left: many tests wait for what they have started.
+PROCESSES ?= 0
+
 BIN  := $(VENV)/bin
 DEMO := $(VENV)/.demo-installed
 DEV  := $(VENV)/.dev-installed
@@ -35,7 +38,7 @@ imports: $(DEV)
 	$(BIN)/lint-imports
 
 test: $(DEV)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile $(TESTS)
 
 test-aws-fake: $(DEV)
 	$(BIN)/python -m pytest tests/fake

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import urllib.request
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from moto.awslambda.models import lambda_backends
 from moto.server import ThreadedMotoServer
 
 from graphlambda.deployer.aws import AwsCloud, endpoint_cloud
@@ -35,8 +35,17 @@ class TestRecordingCloud(ProvisioningTests):
 def moto_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    iam = boto3.client(
+        "iam",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=NOBODY,
+        aws_secret_access_key=NOBODY,
+    )
+    iam.create_role(RoleName="graphlambda", AssumeRolePolicyDocument="{}")
+    yield endpoint
+    iam.delete_role(RoleName="graphlambda")
     server.stop()
 
 
@@ -45,15 +54,8 @@ class TestAwsCloudOnMoto(CapacityTests):
 
     @pytest.fixture
     def cloud(self, moto_endpoint: str) -> Cloud:
-        _reset(moto_endpoint)
-        iam = boto3.client(
-            "iam",
-            endpoint_url=moto_endpoint,
-            region_name=REGION,
-            aws_access_key_id=NOBODY,
-            aws_secret_access_key=NOBODY,
-        )
-        iam.create_role(RoleName="graphlambda", AssumeRolePolicyDocument="{}")
+        for _, _, functions in lambda_backends.iter_backends():
+            functions.reset()  # no more: all moto of this process has one memory, and other tests' buckets are there
         return endpoint_cloud(moto_endpoint, REGION, access_key=NOBODY, secret_key=NOBODY)
 
 
@@ -73,9 +75,3 @@ class TestAwsCloudOnTheLocalLambda(ProvisioningTests):
     def test_the_accounts_concurrency_and_machine_are_the_services(self, cloud: AwsCloud) -> None:
         limits = cloud.limits()
         assert (limits.unreserved, limits.libc) == (3, " ".join(platform.libc_ver()))
-
-
-def _reset(endpoint: str) -> None:
-    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(request) as answer:
-        assert answer.status == 200

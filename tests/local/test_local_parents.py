@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import zipfile
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,13 @@ def parents(account: Account) -> int:
 
 def parent_processes(state: Path) -> list[int]:
     """Return the first process of each parent of a service."""
-    marked = [
-        pid for pid in holding(str(state)) if b"guest.parent" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    return [
-        pid
-        for pid in marked
-        if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) not in marked
-    ]
+    started_by = {}
+    for pid in holding(str(state)):
+        with suppress(OSError):  # it has ended meanwhile
+            if b"guest.parent" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                stat = Path(f"/proc/{pid}/stat").read_text()
+                started_by[pid] = int(stat.rpartition(")")[2].split()[1])
+    return [pid for pid, parent in started_by.items() if parent not in started_by]
 
 
 def test_functions_that_need_the_same_share_a_parent(account: Account) -> None:
