@@ -152,9 +152,14 @@ def checked(name: str) -> str:
     Raises:
         ValueError: it is not.
     """
-    if name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= _NAME_LENGTH:
+    if is_name(name):
         return name
     raise ValueError(f"{name!r} is not a name of 1 to {_NAME_LENGTH} letters, digits, '-' and '_'")
+
+
+def is_name(text: str) -> bool:
+    """Whether a run or a value may have this name."""
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum() and len(text) <= _NAME_LENGTH
 
 
 def _create(path: str, parts: Sequence[Buffer]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import StoreError
 from graphlambda.runtime.bucket import FIRST_ONLY, Bucket
-from graphlambda.runtime.files import checked
+from graphlambda.runtime.files import checked, is_name
 from graphlambda.runtime.s3 import LEASE, S3Client
 from graphlambda.runtime.values import CANCELLED
 from graphlambda.store.base import ClientStore, translated
@@ -154,9 +154,12 @@ class S3Store(ClientStore):
         )
 
     def runs(self) -> dict[str, float]:
-        """Return the age of each run's lease; where there is none, that of its newest value."""
+        """Return the age of each run's lease; where there is none, that of its newest value.
+
+        What functions wrote elsewhere is in no run: it stays for the bucket's lifecycle rule.
+        """
         with translated():
-            renewed_s = {run: self._renewed_s(run) for run in folders(self._bucket)}
+            renewed_s = {run: self._renewed_s(run) for run in folders(self._bucket) if is_name(run)}
             now_s = self._bucket.now_s()
         return {run: now_s - at_s for run, at_s in renewed_s.items() if at_s is not None}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphlambda.errors import StoreError
 from graphlambda.runtime.bucket import FIRST_ONLY
-from graphlambda.runtime.files import checked
+from graphlambda.runtime.files import checked, is_name
 from graphlambda.store.base import translated
 from graphlambda.store.folders import Folder, Folders, Found
 from graphlambda.store.listing import delete_objects, objects
@@ -42,7 +42,7 @@ class S3Folders(Folders):
         with translated():
             for each in objects(self._bucket, ""):
                 run, slash, _ = each.key.partition("/")
-                if slash:
+                if slash and is_name(run):  # others may write here, and end no sweep by a name
                     newest_s[run] = max(newest_s.get(run, 0.0), each.changed_s)
             now_s = self._bucket.now_s()
         return {run: now_s - at_s for run, at_s in newest_s.items()}

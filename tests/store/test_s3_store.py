@@ -15,6 +15,7 @@ from graphlambda.runtime.s3 import S3Client
 from graphlambda.runtime.values import CANCELLED
 from graphlambda.store import Location, S3Store, Store
 from graphlambda.store.listing import objects
+from graphlambda.store.s3_folders import S3Folders
 from graphlambda.testing.s3_servers import age_lease
 from graphlambda.testing.stores import StoreTests
 
@@ -74,6 +75,13 @@ def test_a_value_that_came_after_its_run_was_dropped_is_swept_by_its_own_age(sto
     assert store.sweep(older_than_s=500.0) == ()
     assert store.sweep(older_than_s=-5.0) == ("late",)
     assert store.runs() == {}
+
+
+def test_what_lies_under_a_name_that_no_run_has_ends_no_sweep(store: S3Store) -> None:
+    for key in ("no run/v-1", "late/v-1"):
+        store._bucket.put(key, [b"a"], {})
+    assert S3Folders(store._bucket).runs().keys() == {"late"}
+    assert store.sweep(older_than_s=-5.0) == ("late",)
 
 
 def test_uploads_in_parts_that_were_cut_off_end_with_their_run(store: S3Store) -> None:
