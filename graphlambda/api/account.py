@@ -6,7 +6,6 @@ anywhere but in memory.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from graphlambda.account.remedies import DENIED, remedy
 from graphlambda.account.stack import VALKEY_PUBLIC
 from graphlambda.api.caches import keys_at
 from graphlambda.config import AWS, tiers
+from graphlambda.edge import warn
 from graphlambda.errors import CacheWarning, CloudError, ConfigError, StackError, StoreError
 from graphlambda.runtime.frame import KEY_BYTES
 from graphlambda.store.keys import root_key
@@ -116,10 +116,9 @@ def _store_of(stack: Stack) -> str:
     try:
         spec_of(hot, keys_at(hot))
     except StoreError as error:
-        warnings.warn(
+        warn(
             f"the deployment's cache is out of reach from here, so that values go to its bucket alone: {error}",
             CacheWarning,
-            stacklevel=2,
         )
         return stack.store
     return stack.behind_cache

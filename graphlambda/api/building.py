@@ -5,7 +5,6 @@ In: operations, a session. Out: requirements, a `Deployment`. Must not decide wh
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import graphlambda.runtime
 from graphlambda.compiler import called_operations
 from graphlambda.config import AWS, SAFE, environment
 from graphlambda.deployer import Deployment, Plan, deploy, intended
+from graphlambda.edge import warn
 from graphlambda.errors import TargetError, TargetWarning
 from graphlambda.packager import Target, build, foreseen, managed_target, read_installed, this_target
 from graphlambda.packager.cache import Cache
@@ -180,10 +180,9 @@ def tell_of_aws(artifacts: Sequence[Artifact], config: Config) -> None:
         cache.put("told", key, b"")
         listed = "".join(f"\n  {each}" for each in refused)
         aws = described(managed_target(this_target().architecture))
-        warnings.warn(
+        warn(
             f"This runs in the local Lambda, but AWS ({aws}) would refuse:{listed}",
             TargetWarning,
-            stacklevel=2,
         )
 
 

@@ -21,6 +21,7 @@ from graphlambda.api.told import progress_of
 from graphlambda.compiler import called_operations, compile_collections, compile_graph, kept_modules
 from graphlambda.compiler import program as compiled
 from graphlambda.compiler.read import callbacks_told, collections_in, meta_of, rebuilt, register
+from graphlambda.edge import edge
 from graphlambda.report import close
 from graphlambda.runtime.frame import decode
 from graphlambda.runtime.wire import context, value_name
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _last: list[Summary] = []
 
 
+@edge
 def compute(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> tuple[Any, ...]:
     """Compute collections on functions; `dask.compute`'s contract, settings as keyword arguments.
 
@@ -54,6 +56,7 @@ def compute(*args: Any, traverse: bool = True, optimize_graph: bool = True, **fl
     return tuple(program.finish(_values(program, _session(program, config))))
 
 
+@edge
 def get(dsk: Any, keys: Any, callbacks: Any = None, **kwargs: Any) -> Any:
     """Compute keys of a graph or expression: what Dask asks of a scheduler.
 
@@ -65,12 +68,14 @@ def get(dsk: Any, keys: Any, callbacks: Any = None, **kwargs: Any) -> Any:
     return program.finish(_values(program, _session(program, config), graph=dsk, callbacks=callbacks))
 
 
+@edge
 def persist(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> tuple[Any, ...]:
     """Compute collections and leave their values in the store, for as long as the returned ones live."""
     collections, repack = collections_in(args, traverse=traverse)
     return tuple(repack(_persisted(collections, optimize_graph=optimize_graph, **flags)))
 
 
+@edge
 def compile(  # noqa: A001  (the verb's name)
     *args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any
 ) -> Program:
@@ -87,6 +92,7 @@ def compile(  # noqa: A001  (the verb's name)
     return Program.of(building.with_requirements(program, config))
 
 
+@edge
 def deploy(program: compiled.Program, **flags: Any) -> Deployment:
     """Make the functions of a program exist; doing so again changes nothing.
 
@@ -103,6 +109,7 @@ def deploy_by(program: compiled.Program, config: settings.Config) -> Deployment:
         return _deployed(program, session, display)
 
 
+@edge
 def plan(program: compiled.Program, **flags: Any) -> Plan:
     """Return what `deploy` would do; `print` it. What is not in the cache is built; nothing is made or changed.
 
@@ -118,6 +125,7 @@ def plan_by(program: compiled.Program, config: settings.Config) -> Plan:
     return building.plan_of(called_operations(program), session, given_to(program, session.config))
 
 
+@edge
 def estimate(program: compiled.Program, **flags: Any) -> Estimate:
     """Return what a run of a program is expected to be billed on AWS, before anything is built, deployed or run; `print` it.
 
@@ -126,6 +134,7 @@ def estimate(program: compiled.Program, **flags: Any) -> Estimate:
     return estimated(program, settings.load(flags))
 
 
+@edge
 def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tuple[Any, ...]:
     """Run a program on its functions and return what `compute` of its collections would.
 
@@ -136,6 +145,7 @@ def run(program: compiled.Program, deployment: Deployment, **flags: Any) -> tupl
     return tuple(program.finish(_values(program, session, deployment)))
 
 
+@edge
 def submit(*args: Any, traverse: bool = True, optimize_graph: bool = True, **flags: Any) -> RunHandle:
     """Compute collections in the background; the handle's `result` is what `compute` would return.
 
@@ -156,6 +166,7 @@ def submit(*args: Any, traverse: bool = True, optimize_graph: bool = True, **fla
     return RunHandle(run, working)
 
 
+@edge
 def resume(run: str, **flags: Any) -> tuple[Any, ...]:
     """Go on with a run whose client died, or that failed; return what its `compute` would have, persisted or not.
 
@@ -171,6 +182,7 @@ def resume(run: str, **flags: Any) -> tuple[Any, ...]:
     return tuple(program.finish(_values(program, session, terms=work.Terms(run=run, resumed=saved))))
 
 
+@edge
 def cancel(run: str, **flags: Any) -> None:
     """End a run of any client, on any machine, as its Ctrl-C would; return when it has ended, in some seconds.
 
@@ -184,6 +196,7 @@ def cancel(run: str, **flags: Any) -> None:
     cancelling.end(run, flags)
 
 
+@edge
 def runs(**flags: Any) -> list[WaitingRun]:
     """Return the runs that can be gone on with, the latest first, and those that somebody goes on with now."""
     return durability.waiting(settings.load(flags))
@@ -268,5 +281,5 @@ def _read(kept: Kept, session: Session) -> Any:
     return decode(frame, key=session.key_of(kept.run), context=context(kept.run, name))
 
 
-get.persist = _persisted  # type: ignore[attr-defined]  # where `dask.persist` looks for a scheduler's own
+get.persist = edge(_persisted)  # type: ignore[attr-defined]  # where `dask.persist` looks for a scheduler's own
 register("graphlambda", get)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import warnings
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from graphlambda.compiler.secrecy import secret_in_value
 from graphlambda.config import AWS, secret_values, variables
 from graphlambda.deployer import Settings
 from graphlambda.deployer.specs import SNAPSHOT_TMP_MB, environment
+from graphlambda.edge import warn
 from graphlambda.errors import ConfigError, OperationsWarning, RefusedError
 from graphlambda.packager import this_target
 
@@ -104,10 +104,9 @@ def tell_of_patterns(program: Program, config: Config) -> None:
     for pattern in config.operations:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = difflib.get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.4) or names[:10]
-            warnings.warn(
+            warn(
                 f"operations={{{pattern!r}: …}} matches no operation of this program; there are {', '.join(near)}",
                 OperationsWarning,
-                stacklevel=2,
             )
 
 

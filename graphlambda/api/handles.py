@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.edge import edge
 from graphlambda.errors import RunCancelledError
 
 if TYPE_CHECKING:
@@ -31,11 +33,14 @@ class RunHandle:
         self._lock = threading.Lock()
         self._going: Going[Run] | None = None
         self._cancelled = False
-        threading.Thread(target=self._run, name=f"graphlambda-{run[:8]}", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(self._run,), name=f"graphlambda-{run[:8]}", daemon=True
+        ).start()
 
     def __repr__(self) -> str:
         return f"<RunHandle {self.id} {'done' if self.done() else 'running'}>"
 
+    @edge
     def result(self, timeout: float | None = None) -> tuple[Any, ...]:
         """Wait for the run's end and return what `compute` would.
 

@@ -7,11 +7,11 @@ that cannot be read is said so and written anew.
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.edge import warn
 from graphlambda.errors import ProfileWarning
 from graphlambda.packager.cache import Cache
 
@@ -81,7 +81,7 @@ def _note(content: bytes | None, config: Config) -> _Note:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         path = Cache(config.cache_dir).path(_KIND, config.deployment_id)
         what = f"{path} cannot be read ({type(error).__name__}: {error}): nothing is fused until runs are measured again"
-        warnings.warn(what, ProfileWarning, stacklevel=3)
+        warn(what, ProfileWarning)
         return _Note({}, 0.0)
 
 

@@ -18,6 +18,7 @@ from graphlambda.api.explain import explain
 from graphlambda.api.leaving import refuse_any_secret
 from graphlambda.compiler import program as compiled
 from graphlambda.compiler.listing import listed
+from graphlambda.edge import edge
 from graphlambda.errors import ProgramFileError
 from graphlambda.store.keys import SealError, open_sealed, seal
 
@@ -44,6 +45,7 @@ class Program(compiled.Program):
         """Say how large it is; `print` shows its operations, and nothing shows its values."""
         return f"<Program of {self.task_count:,} tasks, {len({table.operation.id for table in self.tables})} operations>"
 
+    @edge
     def explain(self, **flags: Any) -> Explanation:
         """Return what each operation is packed with and why; `print` it. Builds what is not in the cache.
 
@@ -52,6 +54,7 @@ class Program(compiled.Program):
         """
         return explain(self, settings.load(flags))
 
+    @edge
     def save(self, path: str | Path, **flags: Any) -> None:
         """Write the program to a file that only this user may read and only this user's key opens, whole or not at all.
 
@@ -66,6 +69,7 @@ class Program(compiled.Program):
         unfinished.replace(whole)
 
 
+@edge
 def load_program(path: str | Path, **flags: Any) -> Program:
     """Read a saved program; it is authenticated before anything is unpickled, and no Dask graph is rebuilt.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from graphlambda.edge import IN_TASK
 from graphlambda.errors import (
     AuthenticationError,
     LostValueError,
@@ -73,7 +74,7 @@ def exception_of(error: WireError, culprit: Culprit, *, run: str, key: bytes, lo
         or _own(error, culprit, run, key)
         or _stand_in(error, culprit)
     )
-    raised.add_note(f"in task {culprit.key} of operation {culprit.operation} (function {culprit.function})")
+    raised.add_note(f"{IN_TASK}{culprit.key} of operation {culprit.operation} (function {culprit.function})")
     if error.get("frames"):
         raised.add_note(traceback_text(error, locate))
     if error["kind"] == "missing_path":

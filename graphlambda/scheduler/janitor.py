@@ -7,11 +7,11 @@ ended, nor take longer than a few invocations.
 from __future__ import annotations
 
 import json
-import warnings
 from functools import partial
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
+from graphlambda.edge import warn
 from graphlambda.errors import LeftoverWarning, RunError, StoreError
 from graphlambda.runtime.valkey import TTL_S
 from graphlambda.runtime.wire import VERSION
@@ -48,11 +48,10 @@ async def empty(tools: Tools, functions: Sequence[str], *, cancel: bool) -> None
     except StoreError as error:
         spec = place.store.janitor_spec()
         if spec is not None and (left := await _swept(tools, functions, spec)):
-            warnings.warn(
+            warn(
                 f"values of run {place.run} are left in {place.store.address}, which this client does not reach "
                 f"({error}): {left}. They expire at most {TTL_S / 60:.0f} minutes from now.",
                 LeftoverWarning,
-                stacklevel=2,
             )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
 
+from graphlambda.edge import warn
 from graphlambda.errors import AuthenticationError, NoSuchRunError, ResumeWarning, RunLostError, StoreError
 from graphlambda.runtime.faults import FrameError, UnshippableValueError
 from graphlambda.runtime.frame import decode, encode_parts
@@ -302,7 +302,7 @@ class Keeper:
         except (StoreError, UnshippableValueError) as error:
             self._durable, self._claim, self._records = None, None, []
             text = f"this run goes on, but could not be resumed if this process died: {error}"
-            warnings.warn(text, ResumeWarning, stacklevel=2)
+            warn(text, ResumeWarning)
 
     async def _call(self, call: Callable[[], T], what: str) -> T:
         """Return what a call gives, from a thread; `end` waits for it even where its caller is cancelled."""

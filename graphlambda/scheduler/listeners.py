@@ -6,8 +6,9 @@ In: events. Out: calls of listeners, in the order in which they were given. Must
 from __future__ import annotations
 
 import traceback
-import warnings
 from typing import TYPE_CHECKING
+
+from graphlambda.edge import warn
 
 if TYPE_CHECKING:
     from graphlambda.scheduler.events import Event, Listener
@@ -34,7 +35,7 @@ class Listeners:
                 self._listeners.remove(listener)
                 what = f"{type(error).__name__}: {error} ({_place(error)})"
                 text = f"{listener!r} raised {what}; it is told nothing more of this run"
-                warnings.warn(text, RuntimeWarning, stacklevel=2)
+                warn(text, RuntimeWarning)
 
 
 def _place(error: Exception) -> str:

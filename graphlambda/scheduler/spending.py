@@ -12,12 +12,12 @@ picodollars: exact in any order, and fit for a journal.
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+from graphlambda.edge import warn
 from graphlambda.errors import BudgetError, BudgetWarning
 from graphlambda.prices import NO_TRAFFIC, Size, Traffic, Usage, ran
 from graphlambda.scheduler.journal import spent
@@ -155,7 +155,7 @@ class Spending:
                 f"budget_usd={self._tariff.budget_usd:g} lets no more than {in_flight:,} invocations run at once: until they end, they "
                 f"count as {self.in_flight_pico / _PICO:.4f} USD. With a timeout_s= near what tasks take, more may"
             )
-            warnings.warn(text, BudgetWarning, stacklevel=2)
+            warn(text, BudgetWarning)
 
     def begin(self, function: str, tasks: int, inputs: int) -> Debit:
         """Count an invocation that is about to be sent."""
