@@ -21,6 +21,7 @@ from graphlambda.errors import DeployError
 from graphlambda.packager.cache import Cache
 from graphlambda.packager.memory import need_mb, needed_mb
 from graphlambda.prices import Size, Usage, kept
+from graphlambda.scheduler.crashes import MOST_MEMORY_MB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 _MOST_MODULES = 16
 """How often an operation may grow in one run: each time costs seconds. More is a search for something."""
-
-_MOST_MB = 10_240
-"""Lambda's most; the account or the local machine may say no earlier."""
 
 
 class Provisioning:
@@ -93,9 +91,9 @@ class Provisioning:
     async def larger(self, operation: str, function: str) -> str | None:
         """Return a twin with twice the memory, which later runs begin with; None where a function can have no more."""
         settings = self._settings[function]
-        if settings.memory_mb >= _MOST_MB:
+        if settings.memory_mb >= MOST_MEMORY_MB:
             return None
-        larger = replace(settings, memory_mb=min(_MOST_MB, 2 * settings.memory_mb))
+        larger = replace(settings, memory_mb=min(MOST_MEMORY_MB, 2 * settings.memory_mb))
         twin = await asyncio.to_thread(self._made, operation, larger)
         need_mb(self._cache, self._operations[operation], larger.memory_mb)
         return twin

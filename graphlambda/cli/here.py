@@ -15,7 +15,7 @@ from graphlambda.api.doctor import diagnose
 from graphlambda.api.endpoints import local_settings
 from graphlambda.api.explain import explain as explained
 from graphlambda.cli.deploying import A_PROGRAM, program_in
-from graphlambda.cli.table import Command
+from graphlambda.cli.table import PLACE, Command, given
 from graphlambda.local import Credentials, serve
 from graphlambda.store.file import default_root
 
@@ -58,8 +58,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Print a line for each thing that runs stand on; 1 if anything is to be done."""
-    given = {name: getattr(options, name) for name in ("endpoint", "region", "deployment_id")}
-    lines = diagnose(settings.load(given))
+    lines = diagnose(settings.load(given(options)))
     for line in lines:
         print(line)
     return 0 if is_well(lines) else 1
@@ -126,14 +125,6 @@ COMMANDS = {
             "reads where values lie. Settings come from GRAPHLAMBDA_* variables, but for those given here. The exit code is "
             "1 where anything is to be done."
         ),
-        arguments={
-            "--endpoint": {"help": "`aws`, or a URL; else the local Lambda"},
-            "--region": {"help": "of AWS"},
-            "--deployment": {
-                "metavar": "ID",
-                "dest": "deployment_id",
-                "help": "as `deployment_id=`; the default is your own",
-            },
-        },
+        arguments=PLACE,
     ),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from graphlambda.api import cancel as cancelled
 from graphlambda.api import resume as resumed
 from graphlambda.api import runs as waiting
-from graphlambda.cli.table import Command
+from graphlambda.cli.table import PLACE, Command, given
 from graphlambda.report.units import duration
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def runs(options: argparse.Namespace) -> int:
     """Print the runs that have not ended: what `resume` and `cancel` take, and which of them cannot be read, and why."""
-    found = waiting(**_where(options))
+    found = waiting(**given(options, "store"))
     rows = [("run", "state", "tasks done", "age", "lease holder")]
     for run in found:
         age = duration(time.time() - run.started_s)
@@ -35,25 +35,21 @@ def runs(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """Go on with a run and print its values."""
-    for value in resumed(options.run, **_where(options)):
+    for value in resumed(options.run, **given(options, "store")):
         print(repr(value))
     return 0
 
 
 def cancel(options: argparse.Namespace) -> int:
     """End a run, whoever goes on with it."""
-    cancelled(options.run, **_where(options))
+    cancelled(options.run, **given(options, "store"))
     print(f"Run {options.run} has ended; nothing is left of it.")
     return 0
 
 
-def _where(options: argparse.Namespace) -> dict[str, str]:
-    return {} if options.store is None else {"store": options.store}
-
-
-_STORE: Mapping[str, object] = {
-    "metavar": "STORE",
-    "help": "as `store=`: where the runs' folders are, if that is a bucket",
+_PLACE: Mapping[str, Mapping[str, object]] = {
+    "--store": {"metavar": "STORE", "help": "as `store=`: where the runs' folders are, if that is a bucket"},
+    **PLACE,
 }
 _RUN: Mapping[str, object] = {"metavar": "ID", "help": "as `runs` lists it"}
 
@@ -62,18 +58,18 @@ COMMANDS = {
         run=runs,
         help="list the runs that wait or go on",
         more="A run waits for a day after it failed or its client died.",
-        arguments={"--store": _STORE},
+        arguments=_PLACE,
     ),
     "resume": Command(
         run=resume,
         help="go on with a run whose client died, or that failed, and print its values",
         more="What is committed does not run again.",
-        arguments={"run": _RUN, "--store": _STORE},
+        arguments={"run": _RUN, **_PLACE},
     ),
     "cancel": Command(
         run=cancel,
         help="end a run, wherever its client is",
         more="Its client stops within some seconds; where that is dead, what it left is deleted here.",
-        arguments={"run": _RUN, "--store": _STORE},
+        arguments={"run": _RUN, **_PLACE},
     ),
 }

@@ -1,4 +1,4 @@
-"""What a command is.
+"""What a command is, and the arguments that several have.
 
 In: a function, texts, arguments. Out: what `main` makes a parser of. Must not run anything.
 """
@@ -26,3 +26,21 @@ class Command:
 
     arguments: Mapping[str, Mapping[str, object]]
     """By name or flag, what argparse wants to know of it."""
+
+
+PLACE: Mapping[str, Mapping[str, object]] = {
+    "--endpoint": {"help": "`aws`, or a URL; else the local Lambda"},
+    "--region": {"help": "as `region=`"},
+    "--deployment": {
+        "metavar": "ID",
+        "dest": "deployment_id",
+        "help": "as `deployment_id=`; the default is your own",
+    },
+}
+"""Arguments that say where: their values have the names of settings."""
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, str]:
+    """Return which settings of these names, and of a place, a command was given."""
+    found = {name: getattr(options, name) for name in ("endpoint", "region", "deployment_id", *names)}
+    return {name: value for name, value in found.items() if value is not None}

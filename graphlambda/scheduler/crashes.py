@@ -10,6 +10,7 @@ environment lifecycle" and "Troubleshoot invocation issues" for what the platfor
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.scheduler.kinds import Failed, Kind
@@ -51,6 +52,13 @@ _MEMORY_REPORT = re.compile(r"Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB"
 _STARTING = re.compile(r"INIT_REPORT .*Status: timeout", re.DOTALL)
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 
+MOST_MEMORY_MB = 10_240
+"""Lambda's most; the account or the local machine may say no earlier."""
+
+_SMALLER = (
+    "It had 10,240 MiB, the most that there is: make its chunks smaller (`rechunk`, `repartition`), or reduce fewer of them at "
+    "once (`split_every=`). In the local Lambda all functions share this machine's memory: a lower `concurrency=` leaves more to each."
+)
 _SLOW_START = "It was still starting then: more memory imports faster (`memory_mb=`), or give it longer with `timeout_s=`."
 
 
@@ -70,6 +78,12 @@ def crashed(body: Any, reply: Reply) -> Failed:
         request_id=reply.request_id,
         log=reply.log_tail,
     )
+
+
+def at_its_most(failed: Failed, memory_mb: int) -> Failed:
+    """Return what ended a function of so much memory, with another remedy where there is no more to be had."""
+    is_full = failed.kind is Kind.OUT_OF_MEMORY and memory_mb >= MOST_MEMORY_MB
+    return replace(failed, remedy=_SMALLER) if is_full else failed
 
 
 def _kind(error_type: str, message: str, log: str) -> Kind:

@@ -110,6 +110,7 @@ class Keeper:
         self._claim = durable.claim if durable else None
         self._begun = self._claim is not None
         self._stopped = False
+        self._has_work = self._begun
         self._records: list[Record] = []
         self._spent: Callable[[], Record] | None = None
         self._segments = 0
@@ -128,6 +129,7 @@ class Keeper:
     def commit(self, task: int, frame: bytes | None, size_bytes: int, place: Kept | None = None) -> None:
         """Take a committed value."""
         if self._durable:
+            self._has_work = True
             self.note(committed(task, frame, size_bytes, place))
             self.backlog_bytes += len(frame or b"")
 
@@ -151,6 +153,7 @@ class Keeper:
 
     async def mark(self, tasks: Iterable[int], *, sent: bool) -> None:
         """Write that tasks which may not run twice are about to be sent, before they are; or that they did not run."""
+        self._has_work = True
         for task in tasks:
             self.note(started(task, sent=sent))
         await self.flush()
@@ -215,9 +218,9 @@ class Keeper:
         self._threads.shutdown(wait=False)
 
     async def _leave(self, folder: Folder, end: End) -> None:
-        """Leave to others what a failed run has done; of any other, nothing."""
+        """Leave to others what a failed run has done, or may have; of any other, nothing."""
         with suppress(StoreError, RunLostError):
-            if end is End.FAILED and self._claim and (self._segments or self._records):
+            if end is End.FAILED and self._claim and self._has_work:
                 await self.flush()
                 await self._call(self._claim.release, "releasing the lease")
             else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import DeployError
 from graphlambda.runtime.wire import value_name
+from graphlambda.scheduler.crashes import at_its_most
 from graphlambda.scheduler.failures import Culprit, exception_of
 from graphlambda.scheduler.journal import charged, replaced
 from graphlambda.scheduler.kinds import Failed, Kind
@@ -126,7 +127,8 @@ class Mending:
         if step is Step.UNKNOWN:
             error: RunError = unknown(what=what, message=f"{failed.kind}: {failed.message}", log=failed.log)
         else:
-            error = error_after(failed, what=what)
+            memory_mb = self._tools.tariff.size(function).memory_mb
+            error = error_after(at_its_most(failed, memory_mb), what=what)
         if failed.kind in LOGGED and not failed.log:
             self._fatal = error, function, failed
         return error

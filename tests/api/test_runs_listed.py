@@ -78,3 +78,18 @@ def test_functions_that_took_others_place_are_the_runs_too(config: Config) -> No
     twins = [replaced("one", f"gl-local-twin{number}") for number in range(2)]
     new.folder.create(f"journal-{1:08}", segment(twins, 1, run="r1", key=new.key))
     assert functions_of("r1", config) == {"gl-local-one", "gl-local-twin0", "gl-local-twin1"}
+
+
+@pytest.mark.parametrize("command", [["runs"], ["resume", "r1"], ["cancel", "r1"]])
+def test_commands_about_runs_can_be_told_where_they_are(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ["--endpoint", "no url", "--region", "no region", "--deployment", "no id", "--store", "no store"]
+    assert main([*command, *wrong]) == 1
+    mistakes = capsys.readouterr().err
+    assert [name for name in ("deployment_id", "endpoint", "region", "store") if f"{name}=" in mistakes] == [
+        "deployment_id",
+        "endpoint",
+        "region",
+        "store",
+    ]

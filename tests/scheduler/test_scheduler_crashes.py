@@ -8,6 +8,7 @@ import pytest
 from awslambdaric.lambda_runtime_exception import FaultException
 
 from graphlambda.errors import EnvironmentLostError, OutOfMemoryError, TimedOutError
+from graphlambda.scheduler.crashes import at_its_most
 from graphlambda.scheduler.kinds import Failed, Kind
 from graphlambda.scheduler.outcomes import outcome_of
 from graphlambda.scheduler.policy import RULES, Ran, Step, error_after
@@ -133,3 +134,11 @@ def test_the_end_of_the_log_is_a_note_of_the_error() -> None:
 
 def test_a_single_task_that_dies_is_tried_three_times() -> None:
     assert (RULES[Kind.ENVIRONMENT_LOST].alone, RULES[Kind.ENVIRONMENT_LOST].attempts) == (Step.RETRY, 3)
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "remedy"), [(0, "memory_mb="), (10_239, "memory_mb="), (10_240, "split_every=")]
+)
+def test_what_had_all_memory_that_there_is_is_not_told_to_ask_for_more(memory_mb: int, remedy: str) -> None:
+    told = str(error_after(at_its_most(Failed(Kind.OUT_OF_MEMORY, "killed"), memory_mb), what="task x"))
+    assert [word for word in ("memory_mb=", "split_every=") if word in told] == [remedy]

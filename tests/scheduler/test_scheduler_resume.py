@@ -451,6 +451,19 @@ def test_a_run_that_fails_keeps_what_is_done_for_another_client(tmp_path: Path) 
     assert (tally.summary().tasks_done, tally.summary().invocations) == (9, 1)
 
 
+def test_a_run_that_fails_before_anything_is_done_leaves_no_folder(tmp_path: Path) -> None:
+    class Hopeless(Client):
+        def _marking(self, task: int, *_arguments: Any) -> int:
+            self.seen = self.folder.names()
+            raise KeyError(task)
+
+    client = Hopeless(tmp_path)
+    with pytest.raises(KeyError):
+        client.run(inline_bytes=65_536)
+    assert client.seen
+    assert client.folder.names() == []
+
+
 @pytest.mark.parametrize(("idempotent", "waits"), [(None, True), (True, False)])
 def test_what_an_earlier_client_sent_is_outlived_where_it_may_not_run_at_the_same_time(
     tmp_path: Path, idempotent: bool | None, waits: bool
