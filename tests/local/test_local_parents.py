@@ -101,6 +101,13 @@ def test_functions_that_need_the_same_share_a_parent(account: Account) -> None:
     assert parents(account) == 1
 
 
+def test_a_child_collects_its_own_garbage_and_leaves_alone_what_its_parent_imported(account: Account) -> None:
+    source = (
+        "import gc, layered\ndef handle(event, context): return gc.isenabled(), gc.get_freeze_count() > 0"
+    )
+    assert account.value(account.make(source, Layers=[layer(account, {"layered.py": ""})])) == [True, True]
+
+
 def test_a_parent_has_what_its_children_import_and_nothing_else(account: Account) -> None:
     arn = layer(account, {"layered.py": "", "other.py": ""})
     using = "import sys, layered\ndef handle(event, context): return sorted({'layered', 'other', 'app'} & {*sys.modules})"
