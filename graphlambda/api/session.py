@@ -21,6 +21,7 @@ from graphlambda.api.given import client_secrets, refuse_secrets_in_variables
 from graphlambda.api.logs import CloudWatchLogs, impatient
 from graphlambda.api.records import manifests_of, shelf_of
 from graphlambda.api.stores import Opened, opened
+from graphlambda.compiler.collector import quiet_collector
 from graphlambda.config import AWS, Config
 from graphlambda.deployer.names import log_group
 from graphlambda.errors import LocalLambdaError, RefusedError
@@ -166,7 +167,8 @@ def session_of(config: Config) -> Session:
         if key in _sessions and _is_dead(_sessions[key]):
             _end(_sessions.pop(key))
         if key not in _sessions:
-            _sessions[key] = _opened(config)
+            with quiet_collector():  # boto3 alone is ten thousands of objects
+                _sessions[key] = _opened(config)
         return replace(_sessions[key], config=config)
 
 

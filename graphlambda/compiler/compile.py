@@ -5,7 +5,6 @@ In: what the user or Dask hands over. Out: a verified Program. Must not build, d
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.compiler.apart import set_apart
+from graphlambda.compiler.collector import quiet_collector
 from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.marks import marked
 from graphlambda.compiler.read import (
@@ -53,7 +53,7 @@ def compile_collections(
     """
     stages = _Stages(on_stage)
     collections, repack = collections_in(arguments, traverse=traverse)
-    with _quiet_collector():
+    with quiet_collector():
         layers = Layers(stages)
         wanted = (
             read_collections(collections, layers, stages, optimize_graph=optimize_graph)
@@ -73,7 +73,7 @@ def compile_graph(
         UnshippableError: something in it cannot travel to a function.
     """
     stages = _Stages(on_stage)
-    with _quiet_collector():
+    with quiet_collector():
         layers = Layers(stages)
         wanted = read_graph(graph, keys, layers)
         return _compiled(layers, wanted, Finish(tuple(wanted.finishers), Nested(keys)), fusing, stages)
@@ -112,15 +112,3 @@ class _Stages:
             self._inner_s[-1] += spent_s
             if self._tell is not None:
                 self._tell(name, spent_s - inner_s)
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Hold back the cyclic garbage collector: it would walk millions of new objects in vain."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
