@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
-    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md")]
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "benchmarks/*.md", "docs/*.md")
+    for path in ROOT.glob(pattern)
 )
 
 NEEDS_OTHER_GLIBC = "ignore:This runs in the local Lambda, but AWS"
