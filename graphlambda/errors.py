@@ -102,6 +102,10 @@ class OperationsWarning(UserWarning):
     """A pattern of `operations=` matches nothing: what it says has no effect."""
 
 
+class RandomWarning(UserWarning):
+    """Several tasks get copies of one generator of random numbers, and draw the same ones."""
+
+
 class ProfileWarning(UserWarning):
     """What earlier runs measured cannot be read."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from graphlambda.compiler.apart import set_apart
 from graphlambda.compiler.collector import quiet_collector
 from graphlambda.compiler.fuse import Fusing
+from graphlambda.compiler.generators import tell_of_generators
 from graphlambda.compiler.marks import marked
 from graphlambda.compiler.read import (
     Finish,
@@ -90,6 +91,7 @@ def _compiled(layers: Layers, wanted: Wanted, finish: Finish, fusing: Fusing, st
         program = replace(program, idempotent=marked(program, layers.marks))
     refuse_program(program, walker.constants)
     verify(program)
+    tell_of_generators(program)
     return program
 
 
