@@ -249,7 +249,7 @@ class BudgetError(RunError):
 
     def __str__(self) -> str:
         remedy = (
-            "To go on, resume the run with a larger budget_usd=, which counts what it has spent already"
+            "Give it a larger budget_usd=; where it is resumed, what it has spent already counts"
             if self.spent_usd
             else "Give it a larger budget_usd=, or less timeout_s= or memory_mb="
         )

@@ -242,8 +242,8 @@ def test_a_run_stops_before_it_passes_its_budget_and_says_what_is_left(tmp_path:
     assert error.left_usd == pytest.approx(0.02)
     assert str(error) == (
         "run r1 has spent 0.010500 of budget_usd=0.0305; 0.020000 USD are left, and its next invocation may cost "
-        "0.020100 (memory_mb= for all of timeout_s= and a cold start, and what it asks of the store). To go on, resume the "
-        "run with a larger budget_usd=, which counts what it has spent already"
+        "0.020100 (memory_mb= for all of timeout_s= and a cold start, and what it asks of the store). Give it a larger "
+        "budget_usd=; where it is resumed, what it has spent already counts"
     )
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
