@@ -116,12 +116,17 @@ class Store(ABC):
     def runs(self) -> dict[str, float]:
         """Return the runs that are there, by name: seconds since each one's lease was renewed."""
 
+    def is_held(self, run: str) -> bool:  # noqa: ARG002  (for stores whose clients are on this machine)
+        """Whether the client whose lease a run has is known to live, however old the lease is: it may sleep."""
+        return False
+
     def sweep(self, older_than_s: float) -> tuple[str, ...]:
-        """Drop the runs whose client has not renewed their lease for that long; return their names.
+        """Drop the runs whose client has not renewed their lease for that long, unless it lives; return their names.
 
         What runs share stays longer; see `namespaces`.
         """
-        stale = tuple(run for run, age_s in sorted(self.runs().items()) if age_s > stays_s(run, older_than_s))
+        old = [run for run, age_s in sorted(self.runs().items()) if age_s > stays_s(run, older_than_s)]
+        stale = tuple(run for run in old if not self.is_held(run))
         for run in stale:
             self.drop(run)
         return stale

@@ -57,9 +57,14 @@ class Owner:
 
     def is_dead(self) -> bool:
         """Whether that client is known to have ended; False where it may live."""
-        if not self.machine or self.machine != _machine():
-            return False
-        return _started(self.process) != self.started
+        return self._is_here() and _started(self.process) != self.started
+
+    def lives(self) -> bool:
+        """Whether that client is known to live, be it asleep; False where it may have ended."""
+        return self._is_here() and _started(self.process) == self.started
+
+    def _is_here(self) -> bool:
+        return bool(self.machine) and self.machine == _machine()
 
 
 def this_client() -> Owner:

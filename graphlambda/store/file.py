@@ -6,11 +6,13 @@ In: frames. Out: files. Built on `runtime.files`, which functions use themselves
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from graphlambda.errors import StoreError
 from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked
 from graphlambda.store.base import ClientStore, translated
+from graphlambda.store.claims import Owner, this_client
 from graphlambda.store.namespaces import Held
 
 if TYPE_CHECKING:
@@ -29,13 +32,22 @@ _ROOM_BYTES = 1 << 30
 
 
 class FileStore(ClientStore):
-    """Values below one folder of mode 0700."""
+    """Values below one folder of mode 0700. A lease holds whose it is, for whom a sweep on the same machine looks."""
 
     _client: FileClient
 
-    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        owner: Callable[[], Owner] = this_client,
+    ) -> None:
         self.root = root
         self._clock = clock
+        self._owner = owner
+        self._named: set[tuple[int, str]] = set()
+        """Processes and the runs whose leases they have written; a forked one has the other's."""
         self._client = FileClient(str(root))
 
     def __repr__(self) -> str:
@@ -55,12 +67,12 @@ class FileStore(ClientStore):
         lease = self.root / checked(run) / LEASE
         with _translated():
             try:
-                self._renew(lease)
+                self._renew(run, lease)
             except FileNotFoundError:
+                self._named.discard((os.getpid(), run))
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lease.parent.mkdir(mode=0o700, exist_ok=True)
-                lease.touch(mode=0o600)
-                self._renew(lease)
+                self._renew(run, lease)
 
     def delete(self, run: str, names: Iterable[str]) -> None:
         """Delete values; those that are not there are passed over."""
@@ -94,6 +106,7 @@ class FileStore(ClientStore):
         """Delete a run's folder, at once out of its writers' reach."""
         folder = self.root / checked(run)
         buried = self.root / f".{run}.{token_hex(8)}"
+        self._named.discard((os.getpid(), run))
         with _translated():
             try:
                 folder.rename(buried)
@@ -114,6 +127,18 @@ class FileStore(ClientStore):
                 return {}
             return self._ages(folder for folder in self.root.iterdir() if not folder.name.startswith("."))
 
+    def is_held(self, run: str) -> bool:
+        """Whether the client that a run's lease names lives."""
+        owner = self.owner(run)
+        return owner is not None and owner.lives()
+
+    def owner(self, run: str) -> Owner | None:
+        """Return the client that began a run, or went on with it last; None where the lease names none."""
+        lease = self.root / checked(run) / LEASE
+        with _translated(), suppress(FileNotFoundError, ValueError, TypeError):
+            return Owner(**json.loads(lease.read_bytes()))
+        return None
+
     def sweep(self, older_than_s: float) -> tuple[str, ...]:
         """Drop stale runs, and what a client left that died while it dropped one."""
         stale = super().sweep(older_than_s)
@@ -124,7 +149,13 @@ class FileStore(ClientStore):
                     shutil.rmtree(self.root / name, ignore_errors=True)
         return stale
 
-    def _renew(self, lease: Path) -> None:
+    def _renew(self, run: str, lease: Path) -> None:
+        """Date a lease anew; the first time, write who this is: a run that is gone on with has another client's."""
+        if (os.getpid(), run) not in self._named:
+            descriptor = os.open(lease, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(asdict(self._owner()), file)
+            self._named.add((os.getpid(), run))
         os.utime(lease, (self._clock(),) * 2)
 
     def _ages(self, folders: Iterable[Path]) -> dict[str, float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RENEWED_EVERY_S = 30.0
 STALE_AFTER_S = 600.0
-"""How long a run outlives its last renewal: twenty missed ones, so that a suspended laptop's pause is no end."""
+"""How long a run outlives its last renewal, unless its store knows that its client lives: twenty missed ones."""
 
 
 class Renewal:

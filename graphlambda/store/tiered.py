@@ -130,6 +130,10 @@ class TieredStore(Store):
         hot, cold = self._hot.runs(), self._cold.runs()
         return {run: min(ages[run] for ages in (hot, cold) if run in ages) for run in {**hot, **cold}}
 
+    def is_held(self, run: str) -> bool:
+        """Whether either store knows that a run's client lives."""
+        return self._hot.is_held(run) or self._cold.is_held(run)
+
 
 class _StoreClient:
     """A store as a function's client: what it raises are the runtime's faults."""

@@ -14,6 +14,7 @@ from graphlambda.store.file import FileStore
 from graphlambda.store.s3 import S3Store
 from graphlambda.testing.chaos import Fault
 from graphlambda.testing.s3_memory import KEYS, MemoryS3
+from graphlambda.testing.stores import ELSEWHERE
 from graphlambda.testing.troubled import Trouble
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Ground:
 def on_disk(folder: Path) -> Ground:
     """Return a ground whose store is an empty folder."""
     return Ground(
-        store=lambda clock: FileStore(folder, clock=clock),
+        store=lambda clock: FileStore(folder, clock=clock, owner=lambda: ELSEWHERE),
         left=lambda: sorted(path.name for path in folder.rglob("*")),
     )
 

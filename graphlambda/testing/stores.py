@@ -21,6 +21,7 @@ from graphlambda.errors import LostValueError, StoreError
 from graphlambda.runtime import faults
 from graphlambda.runtime.values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S, client_of
 from graphlambda.store import Store
+from graphlambda.store.claims import Owner
 from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from graphlambda.store.namespaces import Held
 
 RUN, OTHER_RUN = "run-1", "run-2"
+
+ELSEWHERE = Owner(nonce="", process=1, host="elsewhere")
+"""A client of another machine: whether it lives, only the age of its leases tells."""
 
 
 class StoreTests(ABC):
@@ -304,6 +308,11 @@ class Passing(Store):
         """Return the runs that are there."""
         self._before("runs")
         return self._store.runs()
+
+    def is_held(self, run: str) -> bool:
+        """Whether a run's client is known to live."""
+        self._before("is_held")
+        return self._store.is_held(run)
 
 
 class CountingStore(Passing):

@@ -87,15 +87,20 @@ def computed(work: Any, random: Random, choose: Callable[[], list[int]], kills: 
         killer.join()
 
 
+def own_runs(store: FileStore) -> set[str]:
+    """Return the runs in a store that this process has begun."""
+    owners = {run: store.owner(run) for run in store.runs()}
+    return {run for run, owner in owners.items() if owner and owner.process == os.getpid()}
+
+
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """See that no run that began during the test stays in the store, which other sessions of this user share."""
+    """See that no run that this process began during the test stays in the store, which all of the user's share."""
     store = FileStore(default_root(Path(os.environ["GRAPHLAMBDA_CACHE_DIR"])))
-    before = store.runs().keys()
+    before = own_runs(store)
     yield
     deadline_s = time.monotonic() + LEFT_S
-    began = store.runs().keys() - before
-    while began & store.runs().keys():
+    while own_runs(store) - before:
         assert time.monotonic() < deadline_s, "a run is left in the store"
         time.sleep(0.05)
 

@@ -15,7 +15,7 @@ from graphlambda.runtime.faults import FrameError
 from graphlambda.runtime.files import FileClient
 from graphlambda.runtime.frame import decode, encode_parts, load, verify
 from graphlambda.store import FileStore, Store, default_root
-from graphlambda.testing.stores import CountingStore, DelayStore, FaultyStore, StoreTests
+from graphlambda.testing.stores import ELSEWHERE, CountingStore, DelayStore, FaultyStore, StoreTests
 
 KEY = bytes(range(32))
 
@@ -23,7 +23,7 @@ KEY = bytes(range(32))
 class TestFileStore(StoreTests):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
-        return FileStore(tmp_path / "values")
+        return FileStore(tmp_path / "values", owner=lambda: ELSEWHERE)
 
     def age(self, store: Store, run: str, seconds: float) -> None:
         lease = Path(store.spec()["root"]) / run / ".lease"
@@ -104,6 +104,15 @@ def test_a_drop_that_was_interrupted_is_swept_up(tmp_path: Path) -> None:
     assert store.runs() == {}
     store.sweep(older_than_s=500.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lease", [b"", b"{}", b"[1]", b"\xff", b'{"nonce": "'])
+def test_a_run_whose_lease_names_nobody_goes_by_its_age(tmp_path: Path, lease: bytes) -> None:
+    store = FileStore(tmp_path)
+    store.touch("run")
+    (tmp_path / "run" / ".lease").write_bytes(lease)
+    os.utime(tmp_path / "run" / ".lease", (0, 0))
+    assert store.sweep(older_than_s=500.0) == ("run",)
 
 
 def test_an_unwritable_root_is_a_store_error(tmp_path: Path) -> None:

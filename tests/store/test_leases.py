@@ -115,14 +115,18 @@ def test_a_client_that_ends_drops_its_runs(tmp_path: Path) -> None:
     assert FileStore(tmp_path).runs() == {}
 
 
-def test_a_killed_clients_run_is_swept_by_a_later_one(tmp_path: Path) -> None:
-    with client(tmp_path, "hold") as killed:
-        assert killed.stdout is not None
-        killed.stdout.readline()
-        killed.send_signal(signal.SIGKILL)
-    store = FileStore(tmp_path, clock=lambda: time.time() + 601)
-    assert list(store.runs()) == ["run"]
-    assert store.sweep(older_than_s=600) == ("run",)
+def test_a_later_client_sweeps_what_a_killed_one_held_but_not_what_one_holds_that_only_sleeps(
+    tmp_path: Path,
+) -> None:
+    later = FileStore(tmp_path, clock=lambda: time.time() + 601)
+    with client(tmp_path, "hold") as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+        swept = later.sweep(older_than_s=600)
+        holder.kill()
+    assert (swept, list(later.runs())) == ((), ["run"])
+    assert later.sweep(older_than_s=600) == ("run",)
 
 
 def test_a_forked_childs_end_drops_nothing(tmp_path: Path) -> None:

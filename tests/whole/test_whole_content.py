@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from graphlambda.api.account import root_of
+from graphlambda.config import load
 from graphlambda.store.file import FileStore, default_root
+from graphlambda.store.namespaces import namespace_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.whole.conftest import Scripts
 
@@ -38,13 +41,12 @@ SCRIPT = """
 
 
 @pytest.fixture
-def no_namespaces(runs: Callable[[], set[str]]) -> Iterator[None]:
-    """Leave none behind: they would stay for a day."""
-    before = runs()
+def no_namespaces() -> Iterator[None]:
+    """Leave none behind: they would stay for a day. What else lies in the store may be another session's."""
     yield
-    store = FileStore(default_root(Path(os.environ["GRAPHLAMBDA_CACHE_DIR"])))
-    for run in runs() - before:
-        store.drop(run)
+    store, root = FileStore(default_root(Path(os.environ["GRAPHLAMBDA_CACHE_DIR"]))), root_of(load({}))
+    for name in ("ours", "theirs"):
+        store.drop(namespace_run(root, name))
 
 
 @pytest.mark.usefixtures("no_namespaces")
