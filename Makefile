@@ -12,7 +12,7 @@ VENV   ?= .venv
 TESTS  ?= tests
 
 # Processes that run the tests beside the first, each the files that are left: many tests wait for what they have started.
-PROCESSES ?= 0
+PROCESSES ?= 2
 
 BIN  := $(VENV)/bin
 DEMO := $(VENV)/.demo-installed

@@ -93,6 +93,7 @@ class Session:
             region=self.access.region,
             credentials=self.access.keys,
             renew=self.access.keys.renew,
+            see=self.local.see if self.local else None,
             connections=self.endpoint.concurrency,
             clock=SystemClock(),
             proxy=self.access.proxy,

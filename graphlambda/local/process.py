@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 START_S = 30.0
 """How long a service may take until it answers."""
 
+_ENDING_S = 0.1
+"""How long a process may still be there whose connections are gone."""
+
 _VARIABLES = {"LANG": "C.UTF-8", "PATH": os.defpath}
 """The service's environment: nothing of the client's, which may hold credentials."""
 
@@ -95,6 +98,18 @@ class LocalLambda:
             LocalLambdaError: the service has died.
         """
         self._call("POST", "identity", {"variables": dict(variables)})
+
+    def see(self) -> None:
+        """See that the service lives, as far as its process tells.
+
+        Raises:
+            LocalLambdaError: it has died, and its environments with it.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_S)
+            raise LocalLambdaError(
+                f"The local Lambda has died, and its environments with it; the next call starts another. {_end_of(self._log)}"
+            )
 
     def close(self) -> None:
         """End the service and all its environments. In a fork of the client, nothing happens."""

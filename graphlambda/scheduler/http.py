@@ -63,6 +63,7 @@ class HttpInvoker:
         connections: int,
         clock: Clock,
         renew: Callable[[], None] | None = None,
+        see: Callable[[], None] | None = None,
         tail: bool = False,
         proxy: str | None = None,
         tls: ssl.SSLContext | None = None,
@@ -70,13 +71,15 @@ class HttpInvoker:
         """`endpoint` is a URL; `credentials` is asked at each invocation, so they may change.
 
         `renew` is called where the service calls them expired, or does not know them, in a thread, before the reply that
-        says so is returned.
+        says so is returned. `see` is called where a connection failed: it raises where nobody will ever answer, and nothing
+        goes on that was sent.
         `tail` asks for the last 4 KB of the function's log with every reply.
         """
         self._endpoint = endpoint.rstrip("/")
         self._region = region
         self._credentials = credentials
         self._renew = renew
+        self._see = see
         self._renewing = asyncio.Lock()
         self._clock = clock
         self._late_s = 0.0
@@ -96,6 +99,7 @@ class HttpInvoker:
             TimeoutError: no answer came in `timeout_s`; whether the function ran is unknown.
             ConnectionRefusedError: the endpoint is unreachable; nothing was sent.
             ConnectionError: the connection was dropped; whether the function ran, or still runs, is unknown.
+            GraphlambdaError: what `see` raises.
         """
         keys, late_s = self._credentials(), self._late_s
         try:
@@ -107,9 +111,11 @@ class HttpInvoker:
                 return reply
         except TimeoutError as error:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
-        except ConnectionRefusedError:
-            raise
         except ConnectionError as error:
+            if self._see is not None:
+                self._see()
+            if isinstance(error, ConnectionRefusedError):
+                raise
             raise ConnectionError(f"{self._endpoint}: {error}") from error
 
     async def _see_to(self, reply: Reply, keys: Credentials, late_s: float, date: str) -> None:
