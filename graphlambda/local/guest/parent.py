@@ -138,13 +138,14 @@ def _warm(modules: list[str]) -> str:
     copy pages as they fill them. See https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.disable()
-    for name in modules:
-        try:
+    try:
+        for name in modules:
             importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything
-            return f"{name} does not import: {error}"
-    gc.freeze()  # or the first collection of each child would copy all pages
-    gc.enable()
+    except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything
+        return f"{name} does not import: {error}"
+    finally:
+        gc.freeze()  # or the first collection of each child would copy all pages
+        gc.enable()
     return ""
 
 
