@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.deployer.functions import Call, Ref, Shelved
+from graphlambda.deployer.shelf import code_sha256_of
 from graphlambda.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class Zip:
     name: str
     """`<sha256>.zip`: of the file beside the document, and of the object in the bucket."""
 
-    code_sha256: str
-    """Base64, as Lambda reports it."""
+    @property
+    def code_sha256(self) -> str:
+        """Base64, as Lambda reports it."""
+        return code_sha256_of(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ the account.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shutil
@@ -96,4 +95,4 @@ def _wanted(planned: Plan, stack: Stack) -> export.Wanted:
 def _known(path: Path) -> export.Zip:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    return export.Zip(f"{digest.hexdigest()}.zip", base64.b64encode(digest.digest()).decode())
+    return export.Zip(f"{digest.hexdigest()}.zip")

@@ -44,7 +44,12 @@ class Zip:
     @property
     def code_sha256(self) -> str:
         """Base64, as Lambda reports what is made of it."""
-        return base64.b64encode(bytes.fromhex(self.key.removesuffix(".zip"))).decode()
+        return code_sha256_of(self.key)
+
+
+def code_sha256_of(key: str) -> str:
+    """Return the digest in a zip's key, `<sha256>.zip`, as Lambda reports it: in base64."""
+    return base64.b64encode(bytes.fromhex(key.removesuffix(".zip"))).decode()
 
 
 class Shelf(Protocol):

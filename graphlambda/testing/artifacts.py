@@ -43,6 +43,16 @@ def make_layer(folder: Path, name: str) -> Layer:
     )
 
 
+def make_three(folder: Path) -> list[Artifact]:
+    """Return the artifacts of three operations: two share a layer, one has another besides, one has none."""
+    numpy, rest = make_layer(folder, "numpy"), make_layer(folder, "rest")
+    return [
+        make_artifact(folder, "sum", (numpy,)),
+        make_artifact(folder, "mean", (numpy, rest)),
+        make_artifact(folder, "words"),
+    ]
+
+
 def make_artifact(folder: Path, name: str, layers: tuple[Layer, ...] = ()) -> Artifact:
     """Return the artifact of an operation called `name`, whose identity is its name."""
     path = write_zip(folder / f"{name}.zip", {"operation.py": f"# {name}\n"})

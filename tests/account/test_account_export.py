@@ -17,7 +17,7 @@ from graphlambda.account.policies import POLICY_BYTES, runner
 from graphlambda.deployer import Settings, deploy, function_specs, layer_specs, plan
 from graphlambda.deployer.functions import Call, Deployed, Shelved
 from graphlambda.errors import ConfigError
-from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.artifacts import make_three
 from graphlambda.testing.clouds import RecordingCloud, manifests_in
 from tests.account.applying import by_cloudformation, by_terraform
 from tests.account.cases import FULL, NAMES, PLAIN, REGION, VPC
@@ -46,12 +46,7 @@ PREFIX = f"{NAMES.prefix}/artifacts/"
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> list[Artifact]:
-    numpy, rest = make_layer(tmp_path, "numpy"), make_layer(tmp_path, "rest")
-    return [
-        make_artifact(tmp_path, "sum", (numpy,)),
-        make_artifact(tmp_path, "mean", (numpy, rest)),
-        make_artifact(tmp_path, "words"),
-    ]
+    return make_three(tmp_path)
 
 
 def wanted_of(artifacts: list[Artifact], settings: Settings = SETTINGS) -> Wanted:
@@ -73,8 +68,7 @@ def wanted_of(artifacts: list[Artifact], settings: Settings = SETTINGS) -> Wante
 
 
 def zip_of(path: Path) -> Zip:
-    digest = hashlib.sha256(path.read_bytes())
-    return Zip(f"{digest.hexdigest()}.zip", base64.b64encode(digest.digest()).decode())
+    return Zip(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.zip")
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, RICH, SNAPPED], ids=["plain", "rich", "snapped"])
@@ -136,7 +130,7 @@ def test_zips_that_no_request_carries_go_through_the_bucket_in_terraform_too(
     }
     assert (function["s3_key"], function["source_code_hash"]) == (
         f"${{aws_s3_object.{name}.key}}",
-        known.code_sha256,
+        base64.b64encode(hashlib.sha256(artifacts[2].zip_path.read_bytes()).digest()).decode(),
     )
     assert "filename" not in function
 

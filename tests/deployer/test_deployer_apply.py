@@ -16,7 +16,7 @@ from graphlambda.deployer import Deployment, Settings, apply, deploy, function_s
 from graphlambda.deployer.functions import Call, Deployed, Made
 from graphlambda.deployer.specs import layer_name
 from graphlambda.errors import CloudError, DeployError, DeployTimeoutError
-from graphlambda.testing.artifacts import make_artifact, make_layer
+from graphlambda.testing.artifacts import make_three
 from graphlambda.testing.clouds import ROLE, RecordingCloud, manifests_in
 
 if TYPE_CHECKING:
@@ -31,12 +31,7 @@ SETTINGS = Settings(memory_mb=2048, timeout_s=300, ephemeral_mb=512, role=ROLE)
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> list[Artifact]:
-    numpy, rest = make_layer(tmp_path, "numpy"), make_layer(tmp_path, "rest")
-    return [
-        make_artifact(tmp_path, "sum", (numpy,)),
-        make_artifact(tmp_path, "mean", (numpy, rest)),
-        make_artifact(tmp_path, "words"),
-    ]
+    return make_three(tmp_path)
 
 
 @pytest.fixture

@@ -101,6 +101,11 @@ def artifacts(tmp_path: Path) -> list[Artifact]:
     return [make_artifact(tmp_path, "sum", (numpy,)), make_artifact(tmp_path, "mean", (numpy, rest))]
 
 
+def eight_days_later(tmp_path: Path, cloud: RecordingCloud) -> Client:
+    """Return another client, when nobody has needed for over a week what the first had deployed."""
+    return Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+
+
 def names(pieces: Iterable[Piece]) -> list[str]:
     """Return the words of pieces' names: `sum` of `gl-local-sum-0123…`."""
     return [piece.name.split("-")[2] for piece in pieces]
@@ -110,7 +115,7 @@ def test_what_nobody_used_for_so_long_goes_functions_before_layers_and_its_manif
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     Client(tmp_path, cloud).deploys(*artifacts)
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     agreed = later.would()
     assert (names(agreed.gone), agreed.stays) == (["mean", "sum", "numpy", "rest"], ())
     assert cloud.functions
@@ -124,7 +129,7 @@ def test_a_deploy_counts_as_use_and_keeps_the_layers_that_its_functions_stand_on
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     Client(tmp_path, cloud).deploys(*artifacts)
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     (used,) = later.deploys(artifacts[0]).functions.values()
     sweep = replace(later, now_s=later.now_s + DAY_S, process=3).would()
     assert names(sweep.gone) == ["mean", "rest"]
@@ -148,7 +153,7 @@ def test_a_deploy_after_the_agreement_keeps_what_it_needs(
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     Client(tmp_path, cloud).deploys(*artifacts)
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     agreed = later.would()
     Client(tmp_path, cloud, process=3, now_s=later.now_s).deploys(artifacts[0])
     assert later.sweeps(agreed) == ["mean", "rest"]
@@ -159,7 +164,7 @@ def test_what_was_not_shown_is_not_deleted(
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     Client(tmp_path, cloud).deploys(artifacts[1])
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     agreed = later.would()
     Client(tmp_path, cloud).deploys(artifacts[0])
     assert later.sweeps(agreed) == ["mean", "rest"]
@@ -187,7 +192,7 @@ def test_who_makes_again_what_has_just_gone_keeps_its_manifest(
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     Client(tmp_path, cloud).deploys(*artifacts)
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     fresh = later.would()
     going = carry_out(fresh, cloud=cloud, manifests=later.manifests, clock=lambda: later.now_s)
     gone = [next(going) for _ in fresh.gone]
@@ -202,7 +207,7 @@ def test_a_function_that_a_run_may_still_invoke_stays(
     tmp_path: Path, cloud: RecordingCloud, artifacts: list[Artifact]
 ) -> None:
     made = Client(tmp_path, cloud).deploys(*artifacts).functions
-    later = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S)
+    later = eight_days_later(tmp_path, cloud)
     sweep = later.would(kept={made[artifacts[1].operation]: "run r waits for it"})
     assert names(sweep.gone) == ["sum"]
     told = {piece.name.split("-")[2]: why for piece, why in sweep.stays}
@@ -218,7 +223,7 @@ def test_other_deployments_strangers_and_what_somebody_else_tagged_are_never_tou
     stranger = replace(cloud.functions[ours], arn=cloud.functions[ours].arn + "x")
     cloud.functions["gl-local-stranger"] = stranger
     cloud.functions[ours] = replace(cloud.functions[ours], tags={"graphlambda": "other"})
-    sweep = Client(tmp_path, cloud, process=2, now_s=1_000_000.0 + 8 * DAY_S).would()
+    sweep = eight_days_later(tmp_path, cloud).would()
     assert sweep.gone == ()
     assert {piece.name: why for piece, why in sweep.stays if piece.tag is not None} == {
         "gl-local-stranger": "no manifest under this deployment's key names it: it is not ours to delete",
