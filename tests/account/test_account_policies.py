@@ -55,7 +55,7 @@ IMPLIED = {
     "kms:GenerateDataKey": "S3 asks for it, by whoever writes",
     "lambda:InvokeFunction": "our own client sends it",
     "lambda:ListTags": "GetFunction tells tags to those alone who have it",
-    "lambda:PublishVersion": "CreateFunction, with Publish: whether that needs it no page of AWS's says",
+    "lambda:PublishVersion": "CreateFunction, with Publish: AWS's aws-lambda-deploy sends that alone, and lists this right as needed",
     "lambda:TagResource": "CreateFunction, with tags",
     "s3:ListBucket": "ListObjectsV2, and any 404",
     "s3:ListBucketMultipartUploads": "ListMultipartUploads",
