@@ -160,11 +160,13 @@ class Removal:
         self.patience.until(look, ABSENT.__eq__, "Lambda's network interface in the VPC")
 
     def _strangers(self, standing: Standing) -> Iterator[str]:
-        """Yield what a bucket holds outside our prefix that goes with the stack."""
+        """Yield what a bucket holds outside our prefix that goes with the stack: of a folder its name, not what lies in it."""
         if standing.bucket in self._buckets(standing):
-            for each in self._versions(standing.bucket, ""):
-                if not each["Key"].startswith(f"{self.names.prefix}/"):
-                    yield each["Key"]
+            family = f"{self.names.prefix.partition('/')[0]}/"
+            for below, ours in (("", family), (family, f"{self.names.prefix}/")):
+                for each in self._versions(standing.bucket, below, Delimiter="/"):
+                    if (name := each.get("Key") or each["Prefix"]) != ours:
+                        yield name
 
     def _empty(self, bucket: str) -> None:
         """Delete all below our prefix: old versions, and uploads that nobody ended, included."""
@@ -194,9 +196,9 @@ class Removal:
             with _passed_over(MISSING):
                 self.patience.through(partial(self.account.ask, "s3", "delete_bucket", **place), _PASSING)
 
-    def _versions(self, bucket: str, below: str) -> Iterator[Mapping[str, Any]]:
-        keys = ("Versions", "DeleteMarkers")
-        return listed(self.account, self.names, bucket, below, "list_object_versions", *keys)
+    def _versions(self, bucket: str, below: str, **more: str) -> Iterator[Mapping[str, Any]]:
+        keys = ("Versions", "DeleteMarkers", "CommonPrefixes")
+        return listed(self.account, self.names, bucket, below, "list_object_versions", *keys, **more)
 
     def _delete(self, owner: Mapping[str, str], found: list[Mapping[str, Any]]) -> None:
         objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]

@@ -167,10 +167,10 @@ def uploads(account: Account, names: Names, bucket: str) -> Iterator[Mapping[str
 
 
 def listed(
-    account: Account, names: Names, bucket: str, below: str, method: str, *keys: str
+    account: Account, names: Names, bucket: str, below: str, method: str, *keys: str, **more: str
 ) -> Iterator[Mapping[str, Any]]:
     """Yield what a list of a bucket holds; no more where somebody deletes the bucket meanwhile. Raises `CloudError`."""
-    wanted = {"Bucket": bucket, "Prefix": below, "ExpectedBucketOwner": names.account}
+    wanted = {"Bucket": bucket, "Prefix": below, "ExpectedBucketOwner": names.account, **more}
     try:
         yield from account.pages("s3", method, *keys, **wanted)
     except CloudError as error:

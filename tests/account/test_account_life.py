@@ -352,12 +352,25 @@ def test_nothing_is_removed_while_a_client_goes_on_with_a_run(moto_account: Acco
     moto_account.ask("s3", "delete_object", Bucket=made.bucket, Key=key)
 
 
-def test_a_bucket_that_holds_what_is_not_ours_stays(moto_account: Account, names: Names) -> None:
+def test_a_bucket_that_holds_what_is_not_ours_stays_and_what_is_ours_is_not_listed_for_that(
+    moto_account: Account, names: Names
+) -> None:
     create(moto_account, names, template(names, PLAIN), PATIENCE)
-    put(moto_account, names, "thesis.pdf")
-    with pytest.raises(StackError, match=r"also holds thesis\.pdf"):
+    theirs = ("thesis.pdf", "music/1", "music/2", "graphlambda/", "graphlambda/others/1")
+    found: list[str] = []
+
+    def note(parsed: dict[str, Any], **_: Any) -> None:
+        found.extend(each["Key"] for each in parsed.get("Versions", ()))
+
+    moto_account.client("s3").meta.events.register("after-call.s3.ListObjectVersions", note)
+    for key in (*theirs, f"{names.prefix}/values/run/value"):
+        put(moto_account, names, key)
+    everything = r"thesis\.pdf, music/, graphlambda/, graphlambda/others/, which is not"
+    with pytest.raises(StackError, match=f"also holds {everything}"):
         remove(moto_account, survey(moto_account, names))
-    moto_account.ask("s3", "delete_object", Bucket=names.bucket, Key="thesis.pdf")
+    assert found == ["thesis.pdf", "graphlambda/"]
+    for key in theirs:
+        moto_account.ask("s3", "delete_object", Bucket=names.bucket, Key=key)
 
 
 def test_of_a_bucket_of_others_only_our_prefix_is_emptied_old_versions_and_uploads_included(
