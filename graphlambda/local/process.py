@@ -99,14 +99,14 @@ class LocalLambda:
         """
         self._call("POST", "identity", {"variables": dict(variables)})
 
-    def see(self) -> None:
-        """See that the service lives, as far as its process tells.
+    async def see(self) -> None:
+        """See that the service lives, as far as its process tells a moment later.
 
         Raises:
             LocalLambdaError: it has died, and its environments with it.
         """
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_ENDING_S)
+        await asyncio.sleep(_ENDING_S)
+        if self._process.poll() is not None:
             raise LocalLambdaError(
                 f"The local Lambda has died, and its environments with it; the next call starts another. {_end_of(self._log)}"
             )

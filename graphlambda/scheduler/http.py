@@ -28,7 +28,7 @@ from graphlambda.scheduler.refusals import UNKNOWN_KEYS, refused
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from graphlambda.scheduler.answers import Answer
     from graphlambda.scheduler.clock import Clock
@@ -63,7 +63,7 @@ class HttpInvoker:
         connections: int,
         clock: Clock,
         renew: Callable[[], None] | None = None,
-        see: Callable[[], None] | None = None,
+        see: Callable[[], Awaitable[None]] | None = None,
         tail: bool = False,
         proxy: str | None = None,
         tls: ssl.SSLContext | None = None,
@@ -71,7 +71,7 @@ class HttpInvoker:
         """`endpoint` is a URL; `credentials` is asked at each invocation, so they may change.
 
         `renew` is called where the service calls them expired, or does not know them, in a thread, before the reply that
-        says so is returned. `see` is called where a connection failed: it raises where nobody will ever answer, and nothing
+        says so is returned. `see` is awaited where a connection failed: it raises where nobody will ever answer, and nothing
         goes on that was sent.
         `tail` asks for the last 4 KB of the function's log with every reply.
         """
@@ -113,7 +113,7 @@ class HttpInvoker:
             raise TimeoutError(f"{function} did not answer within {timeout_s:g} s") from error
         except ConnectionError as error:
             if self._see is not None:
-                self._see()
+                await self._see()
             if isinstance(error, ConnectionRefusedError):
                 raise
             raise ConnectionError(f"{self._endpoint}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -130,8 +131,11 @@ def test_a_killed_service_takes_its_environments_along(
     account.value(account.make(DAEMON), str(tmp_path))
     state = str(tmp_path / "state")
     account.wait_for(lambda: len(holding(state)) >= 2)
+    asyncio.run(account.service.see())
     account.service._process.kill()
     account.wait_for(lambda: not holding(str(tmp_path)))
+    with pytest.raises(LocalLambdaError, match="has died"):
+        asyncio.run(account.service.see())
     with pytest.raises(LocalLambdaError, match="has died"):
         account.service.describe()
 
