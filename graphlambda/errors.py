@@ -288,8 +288,8 @@ class NoSuchRunError(RunError):
 
     def __str__(self) -> str:
         return (
-            f"there is nothing of run {self.run} to go on with: it has ended, had not begun, or lies in another folder "
-            "(`state_dir=`)"
+            f"there is nothing of run {self.run} to go on with: it has ended, had not begun, or lies elsewhere "
+            "(`state_dir=`, `store=`)"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphlambda import config as settings
 from graphlambda.api.account import settled
-from graphlambda.api.durability import folders_of, terms_of
+from graphlambda.api.durability import folder_of, terms_of
 from graphlambda.api.stores import left_by
 from graphlambda.errors import NoSuchRunError, RunHeldError, StoreError
 from graphlambda.store.claims import CANCEL, CLAIM_S, LEASE, Owner, cancel, take, this_client
@@ -35,7 +35,7 @@ def end(run: str, flags: Mapping[str, Any], wait_s: float = WAIT_S) -> None:
         RunHeldError: its client lives, and has not ended it within `wait_s`; it is marked, and will.
         StoreError: the client is gone, and the store is out of reach; doing this again empties it.
     """
-    folder, owner = folders_of(settings.load(flags)).of(run), this_client()
+    folder, owner = folder_of(run, settings.load(flags)), this_client()
     if not folder.names():
         raise NoSuchRunError(run)
     cancel(folder, owner)

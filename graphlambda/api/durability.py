@@ -90,10 +90,22 @@ def folders_of(config: Config) -> Folders:
     return bucket_folders(bucket, settled(config))
 
 
+def folder_of(run: str, config: Config) -> Folder:
+    """Return a run's folder, which need not be there.
+
+    Raises:
+        NoSuchRunError: no run has such a name.
+    """
+    try:
+        return folders_of(config).of(run)
+    except ValueError:
+        raise NoSuchRunError(run) from None
+
+
 def kept_note(run: str, config: Config) -> str:
     """Return how to go on with a run that ended, if something is known to be there of it; else nothing."""
     try:
-        if not folders_of(config).of(run).names():
+        if not folder_of(run, config).names():
             return ""
     except StoreError:
         return ""
@@ -110,7 +122,7 @@ def flags_of(config: Config) -> dict[str, Any]:
 def durable(run: str, program: Program, terms: Saved, config: Config) -> Durable:
     """Return what makes a new run durable."""
     return Durable(
-        folder=folders_of(config).of(run),
+        folder=folder_of(run, config),
         key=_key(config, run),
         saved={PROGRAM: program, _TERMS: terms},
         begin_after_s=patience_s(program),
@@ -137,18 +149,18 @@ def read(run: str, config: Config) -> tuple[Program, Saved]:
         NoSuchRunError: there is nothing.
         AuthenticationError: it is damaged, or was saved with another root key.
     """
-    return saved(folders_of(config).of(run), PROGRAM, _key(config, run)), terms_of(run, config)
+    return saved(folder_of(run, config), PROGRAM, _key(config, run)), terms_of(run, config)
 
 
 def terms_of(run: str, config: Config) -> Saved:
     """Return what was saved of a run beside its program; raises as `read` does."""
-    terms: Saved = saved(folders_of(config).of(run), _TERMS, _key(config, run))
+    terms: Saved = saved(folder_of(run, config), _TERMS, _key(config, run))
     return terms
 
 
 def functions_of(run: str, config: Config) -> set[str]:
     """Return the functions that a run may invoke, those included that took the place of others; raises as `read` does."""
-    records = journal(folders_of(config).of(run), _key(config, run))
+    records = journal(folder_of(run, config), _key(config, run))
     return {*terms_of(run, config).functions.values(), *replaced_in(records)}
 
 

@@ -18,7 +18,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import StoreError
-from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked
+from graphlambda.runtime.files import CANCEL, LEASE, FileClient, checked, is_name
 from graphlambda.store.base import ClientStore, translated
 from graphlambda.store.claims import Owner, this_client
 from graphlambda.store.namespaces import Held
@@ -125,7 +125,7 @@ class FileStore(ClientStore):
         with _translated():
             if not self.root.is_dir():
                 return {}
-            return self._ages(folder for folder in self.root.iterdir() if not folder.name.startswith("."))
+            return self._ages(folder for folder in self.root.iterdir() if is_name(folder.name))
 
     def is_held(self, run: str) -> bool:
         """Whether the client that a run's lease names lives."""

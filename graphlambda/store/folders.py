@@ -18,7 +18,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from graphlambda.errors import StoreError
-from graphlambda.runtime.files import checked
+from graphlambda.runtime.files import checked, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,9 +118,7 @@ class DiskFolders(Folders):
                 return {}
             changed_s = {path.name: _changed_s(path) for path in self.root.iterdir()}
         return {
-            name: time.time() - at_s
-            for name, at_s in changed_s.items()
-            if at_s is not None and not name.startswith(".")
+            name: time.time() - at_s for name, at_s in changed_s.items() if at_s is not None and is_name(name)
         }
 
     def sweep(self, older_than_s: float) -> tuple[str, ...]:

@@ -93,3 +93,12 @@ def test_commands_about_runs_can_be_told_where_they_are(
         "region",
         "store",
     ]
+
+
+@pytest.mark.parametrize("command", ["resume", "cancel"])
+def test_a_name_that_no_run_has_is_no_run(
+    command: str, config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRAPHLAMBDA_STATE_DIR", str(config.state_dir))
+    assert main([command, "../r1"]) == 1
+    assert "there is nothing of run ../r1" in capsys.readouterr().err

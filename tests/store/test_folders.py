@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphlambda.errors import StoreError
+from graphlambda.store import FileStore
 from graphlambda.store.folders import DiskFolders, Folders
 from graphlambda.testing.folders import RUN, FoldersTests
 
@@ -53,6 +54,14 @@ def test_a_drop_that_was_interrupted_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / "runs" / RUN).rename(tmp_path / "runs" / f".{RUN}.0123")
     assert (folders.runs(), folders.sweep(older_than_s=-1.0)) == ({}, ())
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_what_lies_under_a_name_that_no_run_has_ends_no_sweep(tmp_path: Path) -> None:
+    folders, store = DiskFolders(tmp_path), FileStore(tmp_path)
+    for name in ("copy of a run", RUN):
+        (tmp_path / name).mkdir()
+    assert folders.runs().keys() == store.runs().keys() == {RUN}
+    assert store.sweep(older_than_s=-5.0) == (RUN,)
 
 
 def test_a_folder_that_somebody_keeps_locked_is_named_after_a_while(tmp_path: Path) -> None:
