@@ -293,6 +293,10 @@ class NoSuchRunError(RunError):
         )
 
 
+class ResultWarning(UserWarning):
+    """What a run is asked for is, by its own account, more than the client's memory takes."""
+
+
 class BudgetWarning(UserWarning):
     """A run's `budget_usd` lets fewer invocations run at once than might."""
 

@@ -17,7 +17,7 @@ from graphlambda.api.pricing import estimated
 from graphlambda.api.profiles import fusing_of
 from graphlambda.api.program import Program
 from graphlambda.api.session import Session, session_of
-from graphlambda.api.told import progress_of
+from graphlambda.api.told import progress_of, tell_of_size
 from graphlambda.compiler import called_operations, compile_collections, compile_graph, kept_modules
 from graphlambda.compiler import program as compiled
 from graphlambda.compiler.read import callbacks_told, collections_in, meta_of, rebuilt, register
@@ -226,6 +226,8 @@ def _values(
     terms = terms or work.Terms()
     if not program.outputs:
         return []
+    if not terms.keep:
+        tell_of_size(program)
     with (
         callbacks_told(graph, program.key, program.task_count, callbacks) as told,
         work.display_of(session) as display,

@@ -88,7 +88,9 @@ def _compiled(layers: Layers, wanted: Wanted, finish: Finish, fusing: Fusing, st
     with stages("split"):
         program = split(draft, walker.constants, wanted.keys, finish, fusing)
         program = set_apart(program, layers.marks)
-        program = replace(program, idempotent=marked(program, layers.marks))
+        program = replace(
+            program, idempotent=marked(program, layers.marks), declared_bytes=wanted.declared_bytes
+        )
     refuse_program(program, walker.constants)
     verify(program)
     tell_of_generators(program)

@@ -336,6 +336,9 @@ class Program:
     given: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By operation id, what its tasks were annotated with for their function (see `parsers.OF_AN_OPERATION`)."""
 
+    declared_bytes: int = 0
+    """What is asked for takes, as far as the collections say: a user's chunks and dtypes may be wrong."""
+
     @property
     def task_count(self) -> int:
         """How many tasks there are."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from graphlambda.runtime.frame import Buffer
     from graphlambda.scheduler.values import Place, Values
 
+LESS = "Write it with `to_zarr` or `to_parquet`, leave it in the store with `persist`, or compute less of it."
+"""What to do about a result that does not fit."""
+
 
 async def download(
     program: Program, values: Values, place: Place, free_bytes: Callable[[], int]
@@ -79,8 +82,7 @@ async def _refuse_too_large(
     if wanted > free:
         raise ResultTooLargeError(
             f"the result has {wanted:,} bytes in {len(places):,} values ({len(held):,} of them here already), but this "
-            f"process can take {free:,} more. Write it with `to_zarr` or `to_parquet`, leave it in the store with "
-            "`persist`, or compute less of it."
+            f"process can take {free:,} more. {LESS}"
         )
 
 

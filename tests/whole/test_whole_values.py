@@ -21,7 +21,13 @@ from dask import delayed
 import graphlambda
 from graphlambda.api import session as sessions
 from graphlambda.config import load
-from graphlambda.errors import MissingModuleError, OutOfMemoryError, ResultTooLargeError, TimedOutError
+from graphlambda.errors import (
+    MissingModuleError,
+    OutOfMemoryError,
+    ResultTooLargeError,
+    ResultWarning,
+    TimedOutError,
+)
 from graphlambda.scheduler import Limits, begin
 from graphlambda.testing.stores import CountingStore
 
@@ -218,6 +224,15 @@ def test_a_relative_path_is_not_the_clients_and_the_error_says_which_to_write(mo
 def test_a_path_that_the_graph_names_is_seen(tmp_path: Path) -> None:
     (tmp_path / "named.txt").write_text("text")
     assert graphlambda.compute(delayed(read)(str(tmp_path / "named.txt"))) == ("text",)
+
+
+def test_a_result_that_says_that_it_does_not_fit_is_warned_of_before_it_runs_and_may_be_wrong() -> None:
+    halves = da.arange(4, chunks=2).map_blocks(identity, chunks=((2**60, 2**60),))
+    with pytest.warns(ResultWarning, match=f"{2**64:,} bytes, as chunks.*`persist`") as warned:
+        (got,) = graphlambda.compute(halves)
+    assert [each.filename for each in warned if each.category is ResultWarning] == [__file__]
+    assert got.tolist() == [0, 1, 2, 3]
+    graphlambda.persist(halves)
 
 
 def test_a_result_that_does_not_fit_is_refused_before_it_is_downloaded() -> None:

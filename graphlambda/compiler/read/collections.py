@@ -7,8 +7,10 @@ the result is wanted, and not in one function that would have to hold all of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from dask._expr import HLGExpr, _ExprSequence
 from dask.base import collections_to_expr, named_schedulers, unpack_collections
 from dask.core import flatten
@@ -25,6 +27,9 @@ class Wanted:
 
     keys: list[Any]
     finishers: list[Callable[[Any], Any]]
+
+    declared_bytes: int = 0
+    """What the collections say that their results take; see `_declared_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def read_collections(
         for position, key in zip(positions, keys, strict=True):
             wanted[position] = (key, _postcompute(collections[position]))
     ordered = [wanted[position] for position in range(len(collections))]
-    return Wanted([keys for keys, _ in ordered], [finish for _, finish in ordered])
+    declared_bytes = sum(map(_declared_bytes, collections))
+    return Wanted([keys for keys, _ in ordered], [finish for _, finish in ordered], declared_bytes)
 
 
 def read_graph(graph: Any, keys: Any, layers: Layers) -> Wanted:
@@ -106,6 +112,13 @@ def _in_place(keys: Any, found: dict[Hashable, Any]) -> Any:
 
 def _itself(value: Any) -> Any:
     return value
+
+
+def _declared_bytes(collection: Any) -> int:
+    """Return what a collection says that its result takes, by shape and dtype; 0 where it says nothing, or is not dense."""
+    is_dense = isinstance(meta_of(collection), np.ndarray | None)
+    found = getattr(collection, "nbytes", None) if is_dense else None  # not finite where a shape is not known
+    return int(found) if isinstance(found, Integral) else 0
 
 
 def _postcompute(collection: Any) -> Finisher:
