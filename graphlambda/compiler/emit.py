@@ -20,6 +20,7 @@ from graphlambda.compiler import code as codes
 from graphlambda.compiler.constants import CodeConstant, Import, Pickled, Shipped
 from graphlambda.compiler.kernels import imports_of
 from graphlambda.compiler.operators import applied_by
+from graphlambda.compiler.spent import without_spent
 from graphlambda.compiler.trees import (
     Attribute,
     Call,
@@ -36,8 +37,8 @@ from graphlambda.compiler.trees import (
     Partial,
     Port,
     Use,
+    circular,
     lets_in,
-    uses_in,
 )
 
 Keywords: TypeAlias = tuple[tuple[str, str], ...]
@@ -73,7 +74,7 @@ def emit(tree: Node, ports: int, constants: list[CodeConstant], headline: str) -
     writer = _Writer(constants, {let.number: let.value for let in lets_in(tree)})
     result = writer.expression(tree)
     arguments = ", ".join(f"p{number}" for number in range(ports))
-    body = [*writer.lines, f"return {result}"]
+    body = without_spent([*writer.lines, f"return {result}"])
     head = "\n".join(writer.imports())
     text = f'"""{headline}"""\n\n{head}\n\n\ndef operation({arguments}):\n' + "".join(
         f"    {line}\n" for line in body
@@ -101,7 +102,7 @@ class _Writer:
         self._helpers: set[str] = set()
         self._shared: dict[int, str] = {}
         self._lets = lets
-        self._circular = _circular(lets)
+        self._circular = circular(lets)
         self._values = 0
 
     def imports(self) -> list[str]:
@@ -369,23 +370,6 @@ def _listed(arguments: tuple[str, ...], keywords: Keywords) -> str:
 
 def _is_name(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
-
-
-def _circular(lets: dict[int, Node]) -> set[int]:
-    """Return the lets that use themselves, or one that uses them."""
-    uses = {number: set(uses_in(value)) for number, value in lets.items()}
-    found = set()
-    for number in lets:
-        met: set[int] = set()
-        waiting = list(uses[number])
-        while waiting:
-            each = waiting.pop()
-            if each not in met:
-                met.add(each)
-                waiting += uses[each]
-        if number in met:
-            found.add(number)
-    return found
 
 
 def _trimmed(parts: tuple[str, ...]) -> list[str]:

@@ -145,8 +145,8 @@ _SEEDING = frozenset({"_apply_random", "_apply_random_func"})
 _PURE = frozenset((module, name) for module, names in _REVIEWED.items() for name in names.split())
 
 _PLAIN = (
-    ast.arg, ast.arguments, ast.Assign, ast.Attribute, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Dict, ast.Expr,
-    ast.FunctionDef, ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple,
+    ast.arg, ast.arguments, ast.Assign, ast.Attribute, ast.BinOp, ast.Call, ast.Compare, ast.Constant, ast.Delete,
+    ast.Dict, ast.Expr, ast.FunctionDef, ast.ImportFrom, ast.List, ast.Module, ast.Name, ast.Return, ast.Set, ast.Starred, ast.Tuple,
     ast.UnaryOp, ast.alias, ast.cmpop, ast.expr_context, ast.keyword, ast.operator, ast.unaryop,
 )  # fmt: skip
 

@@ -180,3 +180,20 @@ def uses_in(tree: Node) -> Iterator[int]:
 def calls_in(tree: Node) -> Iterator[Call]:
     """Yield the calls in a tree."""
     return (node for node in nodes_in(tree) if isinstance(node, Call))
+
+
+def circular(lets: dict[int, Node]) -> set[int]:
+    """Return the lets that use themselves, or one that uses them."""
+    uses = {number: set(uses_in(value)) for number, value in lets.items()}
+    found = set()
+    for number in lets:
+        met: set[int] = set()
+        waiting = list(uses[number])
+        while waiting:
+            each = waiting.pop()
+            if each not in met:
+                met.add(each)
+                waiting += uses[each]
+        if number in met:
+            found.add(number)
+    return found

@@ -68,6 +68,37 @@ def _references(members: list[Any]) -> list[int]:
 
 def _is_plain_array(value: Any) -> bool:
     """Whether an array of NumPy's has memory of its own, without gaps, with nothing but numbers in it."""
-    flags, dtype = value.flags, value.dtype
-    is_own = flags.owndata and flags.forc and value.base is None
-    return is_own and not dtype.hasobject and dtype.metadata is None and getweakrefcount(value) == 0
+    return value.flags.forc and _is_plain(value) and (_has_memory(value) or _is_all_of_its_base(value))
+
+
+def _is_all_of_its_base(view: Any) -> bool:
+    """Whether an array is all of one that nothing else refers to: axes were added to it, or left out."""
+    if _holders(view) != _ONE_HOLDER:
+        return False
+    base = view.base
+    is_alike = type(base) is type(view) and base.nbytes == view.nbytes
+    return is_alike and _has_memory(base) and _is_plain(base)
+
+
+def _has_memory(array: Any) -> bool:
+    return array.flags.owndata and array.base is None
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether an array holds nothing but numbers, and nothing will look at it later."""
+    dtype = array.dtype
+    return not dtype.hasobject and dtype.metadata is None and getweakrefcount(array) == 0
+
+
+def _holders(view: Any) -> int:
+    base = view.base
+    return getrefcount(base)
+
+
+class _View:
+    def __init__(self) -> None:
+        self.base = object()
+
+
+_ONE_HOLDER = _holders(_View())
+"""How many references are seen where nothing but a view holds its base."""

@@ -66,6 +66,7 @@ def operation(p0, p1):
 def operation(p0, p1, p2):
     v0 = p0 + p1
     v1 = v0 * v0
+    del v0
     v2 = max([v1, p2])
     return v2
 """,
