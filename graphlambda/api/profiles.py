@@ -10,7 +10,7 @@ import json
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.compiler.measured import Fusing, Profile
 from graphlambda.edge import warn
 from graphlambda.errors import ProfileWarning
 from graphlambda.packager.cache import Cache
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphlambda.report import Profiler
 
 _KIND = "profiles"
-_VERSION = 1
+_VERSION = 2
 _MOST_FORMS = 2_000
 """About 200 kB, which are read in 2 ms."""
 
@@ -34,24 +34,34 @@ class _Note:
     """By form; what was of use last stands last."""
 
     overhead_s: float
+    at_once: int
+    """How many invocations ran at the same time, at most; 0 where nothing ran."""
+
+
+_NOTHING = _Note({}, 0.0, 0)
 
 
 def fusing_of(config: Config) -> Fusing:
     """Return how the configuration wants programs fused."""
     if config.fuse is not None:
         return Fusing(always=config.fuse)
-    profiles, overhead_s = measured(config)
-    return Fusing(profiles=profiles, overhead_s=overhead_s, longest_s=config.timeout_s / 2)
+    note = _known(config)
+    return Fusing(
+        profiles=note.profiles,
+        overhead_s=note.overhead_s,
+        longest_s=config.timeout_s / 2,
+        at_once=note.at_once,
+    )
 
 
 def measured(config: Config) -> tuple[Mapping[str, Profile], float]:
     """Return what is known of operations, by form, and what an invocation takes beside its tasks; 0 where nothing is."""
-    note = _note(Cache(config.cache_dir).get(_KIND, config.deployment_id), config)
+    note = _known(config)
     return note.profiles, note.overhead_s
 
 
-def learn(profiler: Profiler, program: Program, config: Config) -> None:
-    """Keep what a run of a program measured, and what it was fused by."""
+def learn(profiler: Profiler, program: Program, config: Config, at_once: int) -> None:
+    """Keep what a run of a program measured, what it was fused by, and how many invocations ran at the same time."""
     if config.fuse is False:
         return
     profiles, overhead_s = profiler.profiles(), profiler.overhead_s()
@@ -63,26 +73,36 @@ def learn(profiler: Profiler, program: Program, config: Config) -> None:
         known |= {form: each for form, each in note.profiles.items() if form in parts - profiles.keys()}
         known |= {form: _mixed(note.profiles.get(form), profile) for form, profile in profiles.items()}
         newest = {form: known[form] for form in list(known)[-_MOST_FORMS:]}
-        return _written(_Note(newest, note.overhead_s if overhead_s is None else overhead_s))
+        return _written(_Note(newest, note.overhead_s if overhead_s is None else overhead_s, at_once))
 
     Cache(config.cache_dir).alter(_KIND, config.deployment_id, altered)
 
 
+def _known(config: Config) -> _Note:
+    return _note(Cache(config.cache_dir).get(_KIND, config.deployment_id), config)
+
+
 def _written(note: _Note) -> bytes:
     profiles = {form: astuple(profile) for form, profile in note.profiles.items()}
-    return json.dumps({"version": _VERSION, "overhead_s": note.overhead_s, "profiles": profiles}).encode()
+    content = {
+        "version": _VERSION,
+        "overhead_s": note.overhead_s,
+        "at_once": note.at_once,
+        "profiles": profiles,
+    }
+    return json.dumps(content).encode()
 
 
 def _note(content: bytes | None, config: Config) -> _Note:
     if content is None:
-        return _Note({}, 0.0)
+        return _NOTHING
     try:
         return _parsed(json.loads(content))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         path = Cache(config.cache_dir).path(_KIND, config.deployment_id)
         what = f"{path} cannot be read ({type(error).__name__}: {error}): nothing is fused until runs are measured again"
         warn(what, ProfileWarning)
-        return _Note({}, 0.0)
+        return _NOTHING
 
 
 def _parsed(content: Any) -> _Note:
@@ -91,7 +111,7 @@ def _parsed(content: Any) -> _Note:
     profiles = {str(form): Profile(*map(float, fields)) for form, fields in content["profiles"].items()}
     if any(profile.batch <= 0 for profile in profiles.values()):
         raise ValueError("a batch of no tasks")
-    return _Note(profiles, float(content["overhead_s"]))
+    return _Note(profiles, float(content["overhead_s"]), int(content["at_once"]))
 
 
 def _mixed(before: Profile | None, now: Profile) -> Profile:

@@ -123,7 +123,7 @@ def ran(
         )  # fmt: skip
         terms.begun(going)
         result = going.result()
-    learn(profiler, program, session.config)
+    learn(profiler, program, session.config, session.endpoint.concurrency)
     return Ran(result.values, tally.summary())
 
 

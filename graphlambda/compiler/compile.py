@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphlambda.compiler.apart import set_apart
 from graphlambda.compiler.collector import quiet_collector
-from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.generators import tell_of_generators
 from graphlambda.compiler.marks import marked
+from graphlambda.compiler.measured import Fusing
 from graphlambda.compiler.read import (
     Finish,
     Layers,

@@ -4,35 +4,47 @@ In: tables, their operations in the making, what earlier runs measured. Out: tab
 task each became part of. Pure: the same tables and measurements give the same. Must not change a value.
 
 A pair of tables is fused at one port at a time: all their tasks that are so linked become tasks of one new operation,
-the others stay. So A B A B … becomes AB AB …, which one invocation then runs as a chain. A value that another task
-reads, too, or that is asked for, is no link; nor is one whose reader shares another input with its maker: each must
-have that for its own.
+the others stay. So A B A B … becomes AB AB …, which one invocation then runs as a chain. At a port that gathers a few
+values of one table, all their makers become part of the reader, where cores stay as busy as they were. A value that
+another task reads, too, or that is asked for, is no link; nor is one whose reader shares another input with its maker,
+or two of whose makers share one: each must have that for its own.
 """
 
 from __future__ import annotations
 
-import math
 import pickle
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphlambda.compiler.constants import dumps
-from graphlambda.compiler.grafting import grafted
+from graphlambda.compiler.grafting import gathered, grafted
+from graphlambda.compiler.measured import Joining
 from graphlambda.compiler.normal import operation_id
-from graphlambda.compiler.program import Constant, Fusion, Input, Inputs, Literal, Literals, Mixed, Table
+from graphlambda.compiler.program import (
+    Constant,
+    Fusion,
+    Gathers,
+    Input,
+    Inputs,
+    Literal,
+    Literals,
+    Mixed,
+    Table,
+)
 from graphlambda.compiler.projections import picker_of
 from graphlambda.compiler.refuse import MOST_INPUTS
 from graphlambda.runtime.inputs import is_immutable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from graphlambda.compiler.measured import Fusing
     from graphlambda.compiler.operations import Operations
-    from graphlambda.compiler.program import Column, Ids, Operation
+    from graphlambda.compiler.program import Column, Ids
 
 MOST_FUSIONS = 256
 """Of one program: each looks through all edges."""
@@ -40,66 +52,8 @@ MOST_FUSIONS = 256
 MOST_PARTS = 16
 """Of one operation: a person can still read it."""
 
-LEAST_TASKS = 32
-LEAST_SAVED_S = 0.25
-"""What a fusion must bring in a run before a function is made for it; fewer tasks must bring it by values that stay."""
-
-WORTH = 0.05
-"""Long tasks that keep nobody waiting are fused, too, where handing a value on is so much of what they take."""
-
-STAYS = 3.0
-"""So many times longer may what is fused already take, before it is taken apart: measurements differ from run to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What was measured of one operation's tasks."""
-
-    seconds: float
-    """What a task takes: the median."""
-
-    p95_s: float
-    value_bytes: float
-    """Of a value: the mean."""
-
-    batch: float
-    """How many of them shared an invocation."""
-
-    count: float
-    """How many tasks this is known from."""
-
-    reading_s: float = 0.0
-    """What reading a task's inputs takes in a warm environment, of its seconds: the mean; 0 where that is not known."""
-
-    sending_s: float = 0.0
-    """What sending its value takes, of its seconds: the mean."""
-
-    def followed_by(self, other: Profile) -> Profile:
-        """Return what is to be expected of tasks that do another's work, too."""
-        return replace(
-            other,
-            seconds=self.seconds + other.seconds,
-            p95_s=self.p95_s + other.p95_s,
-            batch=min(self.batch, other.batch),
-            reading_s=self.reading_s,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Fusing:
-    """Whether to fuse what, by which measurements."""
-
-    always: bool = False
-    """Fuse every linear chain, however long its tasks take."""
-
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
-    """By an operation's form."""
-
-    overhead_s: float = 0.0
-    """What an invocation takes beside its tasks."""
-
-    longest_s: float = math.inf
-    """What nearly all fused tasks must stay below."""
+MOST_MAKERS = 4
+"""So many tasks may become part of the one that reads all their values: it has the inputs of all in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +78,14 @@ class _Link:
     port: int
     rows: Ids
     """Of the reader."""
+
+    made: Ids
+    """By row, the tasks of the maker whose values the port is bound to: one, or the members of a list."""
+
+    @property
+    def makers(self) -> int:
+        """How many tasks each row reads at the port."""
+        return int(self.made.shape[1])
 
 
 def fuse(
@@ -172,66 +134,80 @@ class _Fuser:
                 return True
         return False
 
-    def _place_of(self, link: _Link) -> tuple[int, str, str, int]:
+    def _place_of(self, link: _Link) -> tuple[int, str, str, int, int]:
         """Return where a link stands in the order: the same under any hash seed."""
         maker, reader = (self.tables[each].operation.form for each in (link.maker, link.reader))
-        return -len(link.rows), maker, reader, link.port
+        return -len(link.rows), maker, reader, link.port, link.makers
 
     def _links(self) -> Iterator[_Link]:
         for reader, table in enumerate(self.tables):
             for port, column in enumerate(table.columns):
-                rows, ids = _single_inputs(column)
-                linked = (ids < self._tasks) & self._named_once[ids] if len(ids) else np.zeros(0, bool)
-                rows, makers = rows[linked], self._table_of[ids[linked]]
-                for maker in np.flatnonzero(np.bincount(makers)).tolist():
-                    if maker != reader and self._may(self.tables[maker].operation, table.operation):
-                        yield _Link(maker, reader, port, rows[makers == maker])
+                for rows, ids in _named_in(column, MOST_MAKERS if self._fusing.at_once else 1):
+                    yield from self._linked(reader, port, rows, ids)
+
+    def _linked(self, reader: int, port: int, rows: Ids, ids: Ids) -> Iterator[_Link]:
+        """Yield, for each table, the rows of a reader whose values at a port are all made there, for them alone."""
+        alone = ((ids < self._tasks) & self._named_once[ids]).all(axis=1)
+        rows, made = rows[alone], ids[alone]
+        makers = self._table_of[made]
+        of_one = (makers == makers[:, :1]).all(axis=1)
+        rows, made, makers = rows[of_one], made[of_one], makers[of_one, 0]
+        for maker in np.flatnonzero(np.bincount(makers)).tolist():
+            link = _Link(maker, reader, port, rows[makers == maker], made[makers == maker])
+            if maker != reader and self._may(link):
+                yield link
 
     def _apart(self, link: _Link) -> _Link:
         """Return a link without the tasks that share an input with what they read, or would read too much with it."""
         maker, reader = self.tables[link.maker], self.tables[link.reader]
-        made = _ids_at(reader.columns[link.port], link.rows)
         reading = reader.tasks[link.rows]
-        reader_of = np.full(self._tasks, -1, np.int64)
-        reader_of[made] = reading
         is_reading = np.zeros(self._tasks, bool)
         is_reading[reading] = True
-        needs = (
-            _needs(maker, reader_of[maker.tasks], self._values),
-            _needs(reader, np.where(is_reading[reader.tasks], reader.tasks, -1), self._values),
-        )
+        needs = [_needs(reader, np.where(is_reading[reader.tasks], reader.tasks, -1), self._values)]
+        for made in link.made.T:
+            reader_of = np.full(self._tasks, -1, np.int64)
+            reader_of[made] = reading
+            needs.append(_needs(maker, reader_of[maker.tasks], self._values))
         found, times = np.unique(np.concatenate(needs), return_counts=True)
         names, widths = np.unique(found // self._values, return_counts=True)
         unfit = np.concatenate([found[times > 1] // self._values, names[widths > MOST_INPUTS]])
-        return replace(link, rows=link.rows[~np.isin(reading, unfit)])
+        fit = ~np.isin(reading, unfit)
+        return replace(link, rows=link.rows[fit], made=link.made[fit])
 
     def _fuse(self, link: _Link) -> bool:
         """Fuse the tasks of a link, if that pays."""
         maker, reader = self.tables[link.maker], self.tables[link.reader]
         first, then = maker.operation.form, reader.operation.form
         trees = self._operations.trees
-        tree = grafted(trees[then], link.port, trees[first], len(maker.columns))
+        at = (trees[then], link.port, trees[first], len(maker.columns))
+        tree = grafted(*at) if link.makers == 1 else gathered(*at, link.makers)
         form = operation_id(tree, self._operations.constants)
         why = self._why(link, form)
         if not why:
             return False
-        made = _ids_at(reader.columns[link.port], link.rows)
-        columns = self._columns(link, made)
-        self._parts[form] = self._parts.get(first, 1) + self._parts.get(then, 1)
-        self._replace(link, made, Table(self._operations.of(tree, columns), reader.tasks[link.rows], columns))
+        columns = self._columns(link)
+        self._parts[form] = self._parts_of(link)
+        self._replace(link, Table(self._operations.of(tree, columns), reader.tasks[link.rows], columns))
         names = maker.operation.name, reader.operation.name
         self.fusions.append(
-            Fusion(first=names[0], then=names[1], tasks=len(link.rows), why=why, forms=(first, then))
+            Fusion(first=names[0], then=names[1], tasks=link.made.size, why=why, forms=(first, then))
         )
         return True
 
-    def _columns(self, link: _Link, made: Ids) -> tuple[Column, ...]:
-        """Return what the fused tasks of a link bind: the maker's columns stand where its value was."""
-        first = [column.take(self._row_of[made]) for column in self.tables[link.maker].columns]
-        then = [column.take(link.rows) for column in self.tables[link.reader].columns]
-        if not all(map(_is_shareable, first)):
-            then = list(map(_copied, then))
-        return (*then[: link.port], *first, *then[link.port + 1 :])
+    def _columns(self, link: _Link) -> tuple[Column, ...]:
+        """Return what the fused tasks of a link bind: the makers' columns stand where their values were."""
+        maker, reader = self.tables[link.maker], self.tables[link.reader]
+        parts = [[column.take(self._row_of[made]) for column in maker.columns] for made in link.made.T]
+        parts.append([column.take(link.rows) for column in reader.columns])
+        if not all(map(_is_shareable, maker.columns)):
+            parts[1:] = [list(map(_copied, part)) for part in parts[1:]]
+        *first, then = parts
+        return (*then[: link.port], *(column for part in first for column in part), *then[link.port + 1 :])
+
+    def _parts_of(self, link: _Link) -> int:
+        """Return how many operations would be one."""
+        maker, reader = (self.tables[each].operation.form for each in (link.maker, link.reader))
+        return link.makers * self._parts.get(maker, 1) + self._parts.get(reader, 1)
 
     def _why(self, link: _Link, fused: str) -> str:
         """Return why it pays to fuse the tasks of a link; empty where it does not."""
@@ -241,56 +217,56 @@ class _Fuser:
             return "fuse=True"
         if first is None or then is None:
             return ""
-        known, joined = fused in self._fusing.profiles, first.followed_by(then)
-        if not (known or self._is_worth_a_function(link, first, then)):
+        joining = Joining(first, then, len(link.rows), link.makers)
+        if not self._pays(joining, link, known=fused in self._fusing.profiles):
             return ""
-        if joined.p95_s > self._fusing.longest_s or not self._is_cheap(link, first, then, known=known):
-            return ""
-        self._profiles.setdefault(fused, joined)
+        self._profiles.setdefault(fused, joining.joined)
+        several = f", {link.makers} of them together" if link.makers > 1 else ""
         return (
-            f"they take {1e3 * first.seconds:.1f} and {1e3 * then.seconds:.1f} ms, "
-            f"an invocation {1e3 * self._fusing.overhead_s:.1f} ms, a value's way {1e3 * _way_s(first, then):.1f} ms"
+            f"they take {1e3 * first.seconds:.1f}{several} and {1e3 * then.seconds:.1f} ms, "
+            f"an invocation {1e3 * self._fusing.overhead_s:.1f} ms, a value's way {1e3 * joining.way_s / link.makers:.1f} ms"
         )
 
-    def _is_worth_a_function(self, link: _Link, first: Profile, then: Profile) -> bool:
-        """Whether fusing a link saves what a new function costs; where it takes the place of a new one, it does."""
-        for number in (link.maker, link.reader):
-            table = self.tables[number]
-            if table.operation.form in self._parts and len(table.tasks) == len(link.rows):
-                return True
-        tasks, way_s = len(link.rows), _way_s(first, then)
-        few = tasks < LEAST_TASKS and tasks * way_s < LEAST_SAVED_S
-        return not few and tasks * (self._fusing.overhead_s / first.batch + way_s) >= LEAST_SAVED_S
+    def _pays(self, joining: Joining, link: _Link, *, known: bool) -> bool:
+        fusing = self._fusing
+        if not (known or self._takes_a_place(link) or joining.saves_enough(fusing.overhead_s)):
+            return False
+        only_reads = self._only_reads(link)
+        return (
+            joining.joined.p95_s <= fusing.longest_s
+            and joining.is_cheap(fusing.overhead_s, known=known, only_reads=only_reads)
+            and joining.keeps_cores_busy(fusing.at_once)
+        )
 
-    def _is_cheap(self, link: _Link, first: Profile, then: Profile, *, known: bool) -> bool:
-        """Whether what fused tasks take is not much longer than what their invocations and values cost apart."""
-        times, overhead_s = STAYS if known else 1.0, self._fusing.overhead_s
-        if first.seconds <= times * overhead_s:
-            return True
-        handing_s = times * (overhead_s / first.batch + _way_s(first, then))
-        is_cheap = then.seconds <= times * overhead_s or handing_s >= WORTH * (first.seconds + then.seconds)
-        return is_cheap and self._only_reads(self.tables[link.reader], self.tables[link.maker])
+    def _takes_a_place(self, link: _Link) -> bool:
+        """Whether the new function takes the place of one that would have been new itself."""
+        of_both = ((link.maker, link.made.size), (link.reader, len(link.rows)))
+        tables = [(self.tables[number], count) for number, count in of_both]
+        return any(
+            table.operation.form in self._parts and len(table.tasks) == count for table, count in tables
+        )
 
-    def _may(self, maker: Operation, reader: Operation) -> bool:
+    def _may(self, link: _Link) -> bool:
         """Whether two operations may be fused at all: a projection costs nothing where it is."""
-        parts = self._parts.get(maker.form, 1) + self._parts.get(reader.form, 1)
-        if parts > MOST_PARTS or picker_of(maker) is not None:
+        maker, reader = (self.tables[each].operation for each in (link.maker, link.reader))
+        if self._parts_of(link) > MOST_PARTS or picker_of(maker) is not None:
             return False
         known = maker.form in self._profiles and reader.form in self._profiles and picker_of(reader) is None
         return self._fusing.always or known
 
-    def _only_reads(self, reader: Table, maker: Table) -> bool:
-        """Whether a table's tasks wait for nothing but one other table's: the maker's work keeps nobody waiting."""
+    def _only_reads(self, link: _Link) -> bool:
+        """Whether a table's tasks wait for nothing but the other's: the makers' work keeps nobody waiting."""
+        maker, reader = self.tables[link.maker], self.tables[link.reader]
         needed = np.concatenate(
             [pairs[1] for column in reader.columns if (pairs := column.edges()) is not None]
         )
         needed = needed[needed < self._tasks]
-        return len(needed) <= len(reader.tasks) and bool(np.isin(needed, maker.tasks).all())
+        return len(needed) <= link.makers * len(reader.tasks) and bool(np.isin(needed, maker.tasks).all())
 
-    def _replace(self, link: _Link, made: Ids, fused: Table) -> None:
+    def _replace(self, link: _Link, fused: Table) -> None:
         """Take the tasks of a link out of their tables and put the fused ones in a new one."""
-        self.into[made] = fused.tasks
-        for number, gone in ((link.maker, self._row_of[made]), (link.reader, link.rows)):
+        self.into[link.made] = fused.tasks[:, np.newaxis]
+        for number, gone in ((link.maker, self._row_of[link.made.ravel()]), (link.reader, link.rows)):
             table = self.tables[number]
             left = np.delete(np.arange(len(table.tasks)), gone)
             columns = tuple(column.take(left) for column in table.columns)
@@ -317,11 +293,6 @@ def _named_once(tables: Iterable[Table], values: int, outputs: list[int]) -> NDA
     return once
 
 
-def _way_s(first: Profile, then: Profile) -> float:
-    """Return what a value's way from one task to the next takes."""
-    return first.sending_s + then.reading_s
-
-
 def _resolved(into: Ids) -> Ids:
     """Return for each task the one that it is part of in the end."""
     while not np.array_equal(further := into[into], into):
@@ -329,22 +300,19 @@ def _resolved(into: Ids) -> Ids:
     return into
 
 
-def _single_inputs(column: Column) -> tuple[Ids, Ids]:
-    """Return the rows of a column that one value is bound to, and those values."""
+def _named_in(column: Column, most: int) -> Iterator[tuple[Ids, Ids]]:
+    """Yield rows of a column and, for each, the value that it is bound to, or the 2 to `most` values of a list."""
     if isinstance(column, Inputs):
-        return np.arange(len(column.ids), dtype=np.int64), column.ids
-    if isinstance(column, Mixed):
+        yield np.arange(len(column.ids), dtype=np.int64), column.ids[:, np.newaxis]
+    elif isinstance(column, Mixed):
         pairs = [(row, each.id) for row, each in enumerate(column.bindings) if isinstance(each, Input)]
-        return np.array([row for row, _ in pairs], np.int64), np.array(
-            [value for _, value in pairs], np.int64
-        )
-    return np.zeros(0, np.int64), np.zeros(0, np.int64)
-
-
-def _ids_at(column: Column, rows: Ids) -> Ids:
-    """Return the values that are bound in some rows, of which each has one."""
-    found, ids = _single_inputs(column)
-    return ids[np.searchsorted(found, rows)]
+        rows, ids = np.array(pairs, np.int64).reshape(-1, 2).T
+        yield rows, ids[:, np.newaxis]
+    elif isinstance(column, Gathers) and column.shapes == (None,):
+        counts = np.diff(column.starts)
+        for count in range(2, most + 1):
+            rows = np.flatnonzero(counts == count)
+            yield rows, column.ids[column.starts[rows][:, np.newaxis] + np.arange(count)]
 
 
 def _needs(table: Table, named: Ids, values: int) -> Ids:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphlambda.compiler.trees import Code, Let, Own, Port, Use, ports_in
+from graphlambda.compiler.trees import Code, Items, Let, Own, Port, Use, ports_in
 
 if TYPE_CHECKING:
     from graphlambda.compiler.trees import Node
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 def grafted(stem: Node, port: int, shoot: Node, ports: int) -> Node:
     """Return the tree that computes `stem` with the value of `shoot` at a port, in whose place stand its `ports`."""
-    return _Grafter(stem, port, shoot, ports).tree
+    return _Grafter(stem, port, Own(shoot), ports).tree
+
+
+def gathered(stem: Node, port: int, shoot: Node, ports: int, count: int) -> Node:
+    """Return the tree that computes `stem` with a list of `count` values of `shoot` at a port, each with `ports` of its own."""
+    members: Node = Items("L", tuple(map(Port, range(count))))
+    for number in reversed(range(count)):
+        members = grafted(members, number, shoot, ports)
+    return _Grafter(stem, port, members, count * ports).tree
 
 
 class _Grafter:
@@ -49,10 +57,10 @@ class _Grafter:
         if number != self._port:
             return Port(number if number < self._port else number + self._ports - 1)
         if self._once:
-            return Own(self._rebuilt(self._shoot, "shoot"))
+            return self._rebuilt(self._shoot, "shoot")  # type: ignore[no-any-return]
         if ("graft", 0) in self._numbers:
             return Use(self._numbers["graft", 0])
-        return Let(self._number("graft", 0), Own(self._rebuilt(self._shoot, "shoot")))
+        return Let(self._number("graft", 0), self._rebuilt(self._shoot, "shoot"))
 
     def _number(self, side: str, number: int) -> int:
         return self._numbers.setdefault((side, number), len(self._numbers))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from graphlambda.compiler.constants import CodeConstant
     from graphlambda.compiler.draft import Draft, Group
-    from graphlambda.compiler.fuse import Fused, Fusing
+    from graphlambda.compiler.fuse import Fused
+    from graphlambda.compiler.measured import Fusing
     from graphlambda.compiler.trees import Node
 
 

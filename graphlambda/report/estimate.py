@@ -21,7 +21,7 @@ from graphlambda.scheduler.batching import Measured, batch_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from graphlambda.compiler.fuse import Profile
+    from graphlambda.compiler.measured import Profile
     from graphlambda.compiler.program import Operation, Program, Table
     from graphlambda.prices import Prices, Size
     from graphlambda.scheduler.limits import Limits

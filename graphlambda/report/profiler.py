@@ -10,7 +10,7 @@ import statistics
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from graphlambda.compiler.fuse import Profile
+from graphlambda.compiler.measured import Profile
 from graphlambda.scheduler.events import Event, InvocationEnded, RunEnded, TasksDone
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphlambda.compiler import compile_collections, compile_graph
-from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.compiler.measured import Fusing, Profile
 from graphlambda.testing.graphs import Drawn, graphs
 from graphlambda.testing.inline import run_inline
 from graphlambda.testing.values import identical
@@ -109,7 +109,7 @@ def test_a_chain_of_two_operations_becomes_a_chain_of_one() -> None:
 def test_the_operation_that_fusion_makes_is_the_same_under_any_hash_seed() -> None:
     script = (
         "from dask import delayed\nfrom graphlambda.compiler import compile_collections\n"
-        "from graphlambda.compiler.fuse import Fusing\nimport dask.array as da\n"
+        "from graphlambda.compiler.measured import Fusing\nimport dask.array as da\n"
         "x = da.random.default_rng(1).random((80, 10), chunks=(20, 10))\n"
         "program = compile_collections(da.linalg.svd(x), fusing=Fusing(always=True))\n"
         "print(sorted((table.operation.id, table.operation.source, len(table.tasks)) for table in program.tables))\n"

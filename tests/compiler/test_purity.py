@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from graphlambda.compiler import compile_collections
-from graphlambda.compiler.fuse import Fusing
 from graphlambda.compiler.kernels import PACKAGE, RELEASES, file_of, kernels_for
+from graphlambda.compiler.measured import Fusing
 from graphlambda.compiler.program import Operation
 from graphlambda.compiler.purity import _CALLED, _REVIEWED, is_pure
 

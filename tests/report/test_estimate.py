@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from graphlambda.compiler.fuse import Profile
+from graphlambda.compiler.measured import Profile
 from graphlambda.compiler.program import Gather
 from graphlambda.prices import US_EAST_1, Size, Traffic, Usage, kept, ran
 from graphlambda.report.bill import Bill

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphlambda.compiler.fuse import Profile
+from graphlambda.compiler.measured import Profile
 from graphlambda.report import Profiler
 from graphlambda.scheduler.events import Event, InvocationEnded, RunEnded, TasksDone
 

@@ -15,7 +15,7 @@ import pytest
 from dask import delayed
 
 from graphlambda.compiler import called_operations, compile_collections
-from graphlambda.compiler.fuse import Fusing
+from graphlambda.compiler.measured import Fusing
 from graphlambda.compiler.program import Input
 from graphlambda.compiler.projections import projections_of
 from graphlambda.scheduler import Limits, execute

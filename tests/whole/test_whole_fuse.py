@@ -11,7 +11,7 @@ from dask import delayed
 
 import graphlambda
 from graphlambda.api.profiles import fusing_of, learn
-from graphlambda.compiler.fuse import Fusing, Profile
+from graphlambda.compiler.measured import Fusing, Profile
 from graphlambda.compiler.program import Fusion
 from graphlambda.config import Config, load
 from graphlambda.errors import ProfileWarning
@@ -89,24 +89,26 @@ AGAIN = Profile(seconds=2.0, p95_s=4.0, value_bytes=20.0, batch=8.0, count=300)
 
 
 def test_what_a_program_was_fused_by_is_not_forgotten(config: Config) -> None:
-    learn(Told({f"form-{number}": ONCE for number in range(2_000)}, 0.5), NOTHING, config)
+    learn(Told({f"form-{number}": ONCE for number in range(2_000)}, 0.5), NOTHING, config, 2)
     fusion = Fusion(first="a", then="b", tasks=1, why="", forms=("form-0", "form-1"))
-    learn(Told({"both": ONCE}, 0.5), replace(NOTHING, fusions=(fusion,)), config)
+    learn(Told({"both": ONCE}, 0.5), replace(NOTHING, fusions=(fusion,)), config, 2)
     forms = list(fusing_of(config).profiles)
     assert (forms[0], forms[-3:], len(forms)) == ("form-3", ["form-0", "form-1", "both"], 2_000)
 
 
 def test_measurements_of_several_runs_are_weighed_by_their_tasks(config: Config) -> None:
     assert fusing_of(config) == UNMEASURED
-    learn(Told({"a": ONCE, "b": ONCE}, 0.5), NOTHING, config)
-    learn(Told({"a": AGAIN}, None), NOTHING, config)
+    learn(Told({"a": ONCE, "b": ONCE}, 0.5), NOTHING, config, 2)
+    learn(Told({"a": AGAIN}, None), NOTHING, config, 2)
     mixed = Profile(seconds=1.75, p95_s=3.5, value_bytes=17.5, batch=7.0, count=400)
-    assert fusing_of(config) == replace(UNMEASURED, profiles={"a": mixed, "b": ONCE}, overhead_s=0.5)
+    assert fusing_of(config) == replace(
+        UNMEASURED, profiles={"a": mixed, "b": ONCE}, overhead_s=0.5, at_once=2
+    )
 
 
 def test_what_was_measured_longest_ago_is_forgotten_first(config: Config) -> None:
     for first in range(0, 3_000, 500):
-        learn(Told({f"form-{number}": ONCE for number in range(first, first + 500)}, 0.5), NOTHING, config)
+        learn(Told({f"form-{number}": ONCE for number in range(first, first + 500)}, 0.5), NOTHING, config, 2)
     assert list(fusing_of(config).profiles) == [f"form-{number}" for number in range(1_000, 3_000)]
 
 
@@ -118,8 +120,8 @@ def test_what_was_measured_longest_ago_is_forgotten_first(config: Config) -> Non
         b"[]",
         b"{}",
         json.dumps({"version": 9, "overhead_s": 1.0, "profiles": {}}).encode(),
-        json.dumps({"version": 1, "overhead_s": 1.0, "profiles": {"a": [1.0]}}).encode(),
-        json.dumps({"version": 1, "overhead_s": 1.0, "profiles": {"a": [1.0, 1.0, 1.0, 0.0, 1.0]}}).encode(),
+        json.dumps({"version": 2, "overhead_s": 1.0, "profiles": {"a": [1.0]}}).encode(),
+        json.dumps({"version": 2, "overhead_s": 1.0, "profiles": {"a": [1.0, 1.0, 1.0, 0.0, 1.0]}}).encode(),
     ],
 )
 def test_a_damaged_note_is_said_so_and_written_anew(config: Config, content: bytes) -> None:
@@ -129,12 +131,12 @@ def test_a_damaged_note_is_said_so_and_written_anew(config: Config, content: byt
     with pytest.warns(ProfileWarning, match=f"{path} cannot be read"):
         assert fusing_of(config) == UNMEASURED
     with pytest.warns(ProfileWarning):
-        learn(Told({"a": ONCE}, 0.5), NOTHING, config)
-    assert fusing_of(config) == replace(UNMEASURED, profiles={"a": ONCE}, overhead_s=0.5)
+        learn(Told({"a": ONCE}, 0.5), NOTHING, config, 2)
+    assert fusing_of(config) == replace(UNMEASURED, profiles={"a": ONCE}, overhead_s=0.5, at_once=2)
 
 
 def test_who_overrules_fusion_reads_no_measurements(config: Config) -> None:
-    learn(Told({"a": ONCE}, 0.5), NOTHING, config)
+    learn(Told({"a": ONCE}, 0.5), NOTHING, config, 2)
     always, never = (
         load({"cache_dir": config.cache_dir, "fuse": fuse}, {"HOME": "/nowhere"}) for fuse in (True, False)
     )
