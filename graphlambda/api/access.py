@@ -5,7 +5,7 @@ In: a `Cloud` over boto3. Out: what `HttpInvoker` is given. Must not look for an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,9 @@ class Access:
 
     region: str
     keys: Keys
-    proxy: str | None
+    proxy: str | None = field(repr=False)
+    """Its URL may hold a password."""
+
     tls: ssl.SSLContext | None
     """Trusts whom boto3 trusts; None where neither the URL nor the proxy is https."""
 

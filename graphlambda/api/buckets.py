@@ -7,7 +7,7 @@ to the local Lambda, but a session's that end: see `surroundings.AwsIdentity`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class Access:
     ca: str | None
     """File of certificates to trust; None: the system's."""
 
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     """Through which this client reaches it over TLS; functions go straight."""
 
     def below(self, name: str) -> Location:

@@ -6,7 +6,7 @@ In: a configuration, a run. Out: a `Durable` for the scheduler, what was saved, 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.api.account import root_of, settled
@@ -40,8 +40,8 @@ class Saved:
     functions: Mapping[str, str]
     """By operation id, for whoever looks into the folder: whoever resumes has them deployed again, which makes none."""
 
-    flags: Mapping[str, Any]
-    """The settings, as keywords."""
+    flags: Mapping[str, Any] = field(repr=False)
+    """The settings, as keywords: a cache's URL may hold a password."""
 
     state: Mapping[str, Any]
     """Process state that functions are given."""

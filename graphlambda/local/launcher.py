@@ -42,11 +42,11 @@ class Launch:
     """How a process is started, an environment or a parent of some."""
 
     command: tuple[str, ...]
-    specification: Mapping[str, Any]
+    specification: Mapping[str, Any] = field(repr=False)
     """For the guest, on its standard input; holds the token."""
 
-    variables: Mapping[str, str]
-    """The process's whole environment, without the Runtime API's address."""
+    variables: Mapping[str, str] = field(repr=False)
+    """The process's whole environment, identity and secrets included, without the Runtime API's address."""
 
     folder: Path
     """Working directory on the host."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dask.array as da
 import pytest
 
-from graphlambda.api.durability import Saved, WaitingRun, durable, functions_of, waiting
+from graphlambda.api.durability import Saved, WaitingRun, durable, flags_of, functions_of, waiting
 from graphlambda.cli import main
 from graphlambda.compiler import compile_collections
 from graphlambda.config import Config, load
@@ -70,6 +70,12 @@ def test_a_run_of_another_root_key_or_with_a_damaged_lease_hides_no_other(
     assert "0 of 1" in lines["r2"]
     of_another_key.drop()
     assert {run.id for run in waiting(config)} == {"r2", "r3"}
+
+
+def test_what_is_saved_of_a_run_shows_no_password() -> None:
+    flags = flags_of(load({"store": "redis://me:hush-hush@host:6379"}, {}))
+    terms = Saved(functions={}, flags=flags, state={}, tasks=1, started_s=STARTED_S)
+    assert ("hush-hush" in flags["store"], "hush-hush" in repr(terms)) == (True, False)
 
 
 def test_functions_that_took_others_place_are_the_runs_too(config: Config) -> None:
