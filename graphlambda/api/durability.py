@@ -6,11 +6,11 @@ In: a configuration, a run. Out: a `Durable` for the scheduler, what was saved, 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.api.account import root_of, settled
-from graphlambda.config import Config, tiers
+from graphlambda.config import AWS, FILE, VALKEY, Config, tiers
 from graphlambda.errors import AuthenticationError, NoSuchRunError, StoreError
 from graphlambda.scheduler import Durable
 from graphlambda.scheduler.keeper import PROGRAM, journal, patience_s, saved
@@ -40,8 +40,8 @@ class Saved:
     functions: Mapping[str, str]
     """By operation id, for whoever looks into the folder: whoever resumes has them deployed again, which makes none."""
 
-    flags: Mapping[str, Any] = field(repr=False)
-    """The settings, as keywords: a cache's URL may hold a password."""
+    flags: Mapping[str, Any]
+    """The settings, as keywords."""
 
     state: Mapping[str, Any]
     """Process state that functions are given."""
@@ -109,14 +109,21 @@ def kept_note(run: str, config: Config) -> str:
             return ""
     except StoreError:
         return ""
-    place = ", store=…" if tiers(config.store)[1] else ""
+    place = (
+        ", endpoint='aws'" if config.endpoint == AWS else ", store=…" if _is_elsewhere(config.store) else ""
+    )
     return f"graphlambda.resume({run!r}{place}) goes on with what is done, for a day, and with the same code"
 
 
 def flags_of(config: Config) -> dict[str, Any]:
-    """Return a run's settings as keywords. What names a bucket is given by whoever resumes: it may hold a password."""
-    left_out = _OF_THE_CLIENT | ({"store"} if tiers(config.store)[1] else set())
+    """Return a run's settings as keywords; what names a server or a bucket is given by whoever resumes."""
+    left_out = _OF_THE_CLIENT | ({"store"} if _is_elsewhere(config.store) else set())
     return {each.name: getattr(config, each.name) for each in fields(Config) if each.name not in left_out}
+
+
+def _is_elsewhere(store: str) -> bool:
+    """Whether values lie in a server or a bucket, which is never saved: its URL may hold a password."""
+    return store not in {FILE, VALKEY}
 
 
 def durable(run: str, program: Program, terms: Saved, config: Config) -> Durable:

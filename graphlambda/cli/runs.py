@@ -48,7 +48,7 @@ def cancel(options: argparse.Namespace) -> int:
 
 
 _PLACE: Mapping[str, Mapping[str, object]] = {
-    "--store": {"metavar": "STORE", "help": "as `store=`: where the runs' folders are, if that is a bucket"},
+    "--store": {"metavar": "STORE", "help": "as `store=`, where that is a server or a bucket"},
     **PLACE,
 }
 _RUN: Mapping[str, object] = {"metavar": "ID", "help": "as `runs` lists it"}

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import dask.array as da
 import pytest
 
-from graphlambda.api.durability import Saved, WaitingRun, durable, flags_of, functions_of, waiting
+from graphlambda.api.durability import (
+    Saved,
+    WaitingRun,
+    durable,
+    flags_of,
+    functions_of,
+    kept_note,
+    waiting,
+)
 from graphlambda.cli import main
 from graphlambda.compiler import compile_collections
 from graphlambda.config import Config, load
@@ -72,10 +80,22 @@ def test_a_run_of_another_root_key_or_with_a_damaged_lease_hides_no_other(
     assert {run.id for run in waiting(config)} == {"r2", "r3"}
 
 
-def test_what_is_saved_of_a_run_shows_no_password() -> None:
-    flags = flags_of(load({"store": "redis://me:hush-hush@host:6379"}, {}))
-    terms = Saved(functions={}, flags=flags, state={}, tasks=1, started_s=STARTED_S)
-    assert ("hush-hush" in flags["store"], "hush-hush" in repr(terms)) == (True, False)
+@pytest.mark.parametrize(
+    ("store", "saved"),
+    [("file", {"file"}), ("redis://me:hush-hush@host:6379", set()), ("s3://bucket/prefix", set())],
+)
+def test_where_a_server_or_a_bucket_is_must_be_said_again_since_no_password_is_saved(
+    store: str, saved: set[str], config: Config
+) -> None:
+    elsewhere = load({"state_dir": str(config.state_dir), "store": store}, {})
+    assert {flags_of(elsewhere)[name] for name in ("store",) if name in flags_of(elsewhere)} == saved
+
+
+def test_a_run_that_is_kept_says_what_must_be_said_again(config: Config) -> None:
+    begun("r1", config)
+    server = load({"state_dir": str(config.state_dir), "store": "redis://me:hush-hush@host:6379"}, {})
+    how = [kept_note("r1", each).partition(" goes on")[0] for each in (config, server)]
+    assert how == ["graphlambda.resume('r1')", "graphlambda.resume('r1', store=…)"]
 
 
 def test_functions_that_took_others_place_are_the_runs_too(config: Config) -> None:
