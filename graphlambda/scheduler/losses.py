@@ -79,14 +79,10 @@ class Losses:
 
     async def _gone(self, values: list[int], *, damaged: bool) -> list[int]:
         """Return those of some values that cannot be read."""
-        at_once = asyncio.Semaphore(self._place.limits.downloads)
-
-        async def is_gone(value: int) -> bool:
-            look = partial(self._is_damaged if damaged else self._is_missing, value)
-            async with at_once:
-                return bool(await self._place.call(look, f"looking for {value_name(value)}"))
-
-        found = await asyncio.gather(*map(is_gone, values))
+        look = self._is_damaged if damaged else self._is_missing
+        found = await self._place.call_all(
+            (partial(look, value), f"looking for {value_name(value)}") for value in values
+        )
         return [value for value, gone in zip(values, found, strict=True) if gone]
 
     def _is_missing(self, value: int) -> bool:

@@ -72,13 +72,12 @@ async def _refuse_too_large(
     place: Place,
     free_bytes: Callable[[], int],
 ) -> None:
-    foreign = [ref for ref in places.values() if ref.run != place.run]
-    sizes = [
-        await place.call(partial(place.store.size, ref.run, value_name(ref.id)), "sizing outputs")
-        for ref in foreign
-    ]
-    own = sum(values.size(value) for value, ref in places.items() if ref.run == place.run)
-    wanted, free = own + sum(size or 0 for size in sizes), free_bytes()
+    sizes = await place.call_all(
+        (partial(place.store.size, ref.run, value_name(ref.id)), f"sizing output {ref.id}")
+        for value, ref in places.items()
+        if not values.size(value)
+    )
+    wanted, free = sum(map(values.size, places)) + sum(size or 0 for size in sizes), free_bytes()
     if wanted > free:
         raise ResultTooLargeError(
             f"the result has {wanted:,} bytes in {len(places):,} values ({len(held):,} of them here already), but this "
@@ -87,16 +86,13 @@ async def _refuse_too_large(
 
 
 async def _fetched(wanted: Iterable[int], places: Mapping[int, Kept], place: Place) -> dict[int, Buffer]:
-    """Read frames from the store, some at once."""
-    at_once = asyncio.Semaphore(place.limits.downloads)
-
-    async def fetch(value: int) -> tuple[int, Buffer]:
-        ref = places[value]
-        async with at_once:
-            get = partial(place.store.get, ref.run, value_name(ref.id))
-            return value, await place.call(get, f"reading output {ref.id}")
-
-    return dict(await asyncio.gather(*map(fetch, sorted(wanted))))
+    """Read frames from the store."""
+    of = {value: places[value] for value in sorted(wanted)}
+    frames = await place.call_all(
+        (partial(place.store.get, ref.run, value_name(ref.id)), f"reading output {ref.id}")
+        for ref in of.values()
+    )
+    return dict(zip(of, frames, strict=True))
 
 
 def _decoded(

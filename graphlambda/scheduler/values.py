@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import starmap
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,16 @@ class Place:
                     raise
             await self.clock.sleep(backoff_s(tries, Random(f"{self.run} {what} {tries}")))  # noqa: S311  (jitter)
         return await called()
+
+    async def call_all(self, calls: Iterable[tuple[Callable[[], Any], str]]) -> list[Any]:
+        """Return what several calls return, each with what it does for people, in order; some go at once."""
+        at_once = asyncio.Semaphore(self.limits.downloads)
+
+        async def called(call: Callable[[], Any], what: str) -> Any:
+            async with at_once:
+                return await self.call(call, what)
+
+        return await asyncio.gather(*starmap(called, calls))
 
 
 class Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from threading import Barrier
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -37,6 +38,7 @@ from graphlambda.scheduler.events import (
     TasksDone,
     ValuesReleased,
 )
+from graphlambda.store.file import FileStore
 from graphlambda.testing.invokers import (
     doubled,
     ended,
@@ -194,6 +196,25 @@ def test_kept_outputs_stay_alone_in_the_store_and_are_read_by_a_later_run(bench:
     later = program_of([("g", Gather([1, 1, 2]))], [[0, 2, 3]], data=[kept[0][0], kept[0][1], kept[1]])
     assert bench.run(later, run="new", keys_of=lambda _run: KEY) == [[100_000.0, 60_000.0, "d"]]
     assert set(bench.store.runs()) == {"old"}
+
+
+class Meeting(FileStore):
+    """Tells a size where another one is asked for at the same time."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._both = Barrier(2, timeout=20.0)
+
+    def size(self, run: str, name: str) -> int | None:
+        self._both.wait()
+        return super().size(run, name)
+
+
+def test_of_outputs_that_an_earlier_run_kept_several_sizes_are_asked_for_at_once(bench: Bench) -> None:
+    kept = bench.run(program_of([("f", 1), ("f", 2)], [0, 1]), run="old", keep=True)
+    bench.store = Meeting(bench.store.root)
+    later = program_of([("f", 5)], [0, 1, 2], data=kept)
+    assert bench.run(later, run="new", keys_of=lambda _run: KEY) == [6, 2, 3]
 
 
 class Strict:
