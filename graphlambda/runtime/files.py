@@ -14,7 +14,7 @@ import os
 import time
 
 from .faults import LostValueError, ValueStoreError
-from .frame import HEAD_BYTES, allocate, pickle_end, settled
+from .frame import HEAD_BYTES, allocate, pickle_end
 from .scatter import pour
 from .values import CANCELLED, CLIENT_LOST, DROPPED, LEASE_S
 
@@ -60,10 +60,7 @@ class FileClient:
         try:
             descriptor = os.open(self.path(run, name), os.O_RDONLY)
             try:
-                size = os.fstat(descriptor).st_size
-                return (
-                    _mapped(descriptor, size) if _is_mapped(descriptor, size) else _filled(descriptor, size)
-                )
+                return _read(descriptor, os.fstat(descriptor).st_size)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -174,15 +171,17 @@ def _create(path: str, parts: Sequence[Buffer]) -> None:
         os.close(descriptor)
 
 
+def _read(descriptor: int, size: int) -> memoryview:
+    if not _is_mapped(descriptor, size):
+        return _filled(descriptor, size)
+    from .mapped import mapped  # noqa: PLC0415  (few operations need it)
+
+    return mapped(descriptor)
+
+
 def _is_mapped(descriptor: int, size: int) -> bool:
     """Whether mapping a value costs less than reading it: a mapped pickle is copied all the same, see `settled`."""
     return size >= _MAPPED_BYTES and size > 2 * pickle_end(os.pread(descriptor, HEAD_BYTES, 0))
-
-
-def _mapped(descriptor: int, size: int) -> memoryview:
-    from mmap import MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap  # noqa: PLC0415  (few operations need it)
-
-    return settled(memoryview(mmap(descriptor, size, flags=MAP_PRIVATE, prot=PROT_READ | PROT_WRITE)))
 
 
 def _filled(descriptor: int, size: int) -> memoryview:

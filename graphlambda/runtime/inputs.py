@@ -124,8 +124,10 @@ class Frames:
         if run not in self._keys:
             raise FrameError(f"the request holds no key of run {run}")
         name = value_name(value)
+        source = getattr(frame, "obj", None)
+        check = getattr(source, "verified", verify)  # a mapping need not be read again, see `mapped`
         try:
-            return verify(frame, key=self._keys[run], context=context(run, name))
+            return check(frame, key=self._keys[run], context=context(run, name))
         except FrameError as error:
             raise DamagedValueError(str(error), run, name) from error
 
