@@ -14,7 +14,7 @@ import json
 import os
 from time import monotonic
 
-from .bucket import ATTEMPTS, FIRST_ONLY, TRUSTED, Bucket
+from .bucket import FIRST_ONLY, TRUSTED, Bucket
 from .faults import LostValueError, ValueStoreError
 from .files import checked
 from .identity import function_keys
@@ -109,9 +109,10 @@ class S3Client:
         if self._was_seen(run):
             return ""
         try:
-            lease = self._lease(run, attempts=1)
-            if lease is None:
+            found = self.bucket.get(f"{checked(run)}/{LEASE}", attempts=1)
+            if found is None:
                 return DROPPED
+            lease = json.loads(bytes(found[0]))
             is_stale = self.bucket.now_s() - lease["renewed_s"] > LEASE_S
             return lease["ended"] or (CLIENT_LOST if is_stale else self._saw(run))
         except (ValueStoreError, ValueError, KeyError):  # reading and writing values will say what is wrong
@@ -127,15 +128,10 @@ class S3Client:
 
     def _is_alive(self, run: str) -> bool:
         if not self._was_seen(run):
-            if self._lease(run) is None:
+            if self.bucket.size(f"{checked(run)}/{LEASE}") is None:  # sooner answered than a get
                 return False
             self._saw(run)
         return True
-
-    def _lease(self, run: str, attempts: int = ATTEMPTS) -> dict[str, Any] | None:
-        found = self.bucket.get(f"{checked(run)}/{LEASE}", attempts=attempts)
-        lease: dict[str, Any] | None = None if found is None else json.loads(bytes(found[0]))
-        return lease
 
     def _was_seen(self, run: str) -> bool:
         return monotonic() - self._seen_s.get(run, -ALIVE_S) < ALIVE_S
