@@ -39,7 +39,7 @@ _SECRET_NAME = re.compile(
     r"SECRET|TOKEN$|PASSW|API_?KEY|ACCESS_KEY$|ACCOUNT_KEY|CONNECTION_STRING|CREDENTIAL|PRIVATE_KEY",
     re.IGNORECASE,
 )
-_CREDENTIALS = re.compile(r"//[^/@]*@")
+_CREDENTIALS = re.compile(r"(//).*(@)|(functions=).*")
 """Of a URL: what no message may show."""
 
 _LEFT_OUT_IF_EMPTY = frozenset({"role", "store"})
@@ -257,7 +257,8 @@ def _parse(given: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[s
         except parsers.MistakeError as error:
             mistakes.append(f"{source}: {error}")
         except ValueError as error:
-            mistakes.append(f"{source} must be {error}, not {_CREDENTIALS.sub('//…@', repr(value))}")
+            shown = _CREDENTIALS.sub(r"\1\3…\2", repr(value))
+            mistakes.append(f"{source} must be {error}, not {shown}")
     return values, mistakes
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 AWS = "aws"
 """The endpoint that means AWS itself, in `region`."""
@@ -166,10 +166,19 @@ def deps(value: Any) -> str:
 def an_endpoint(value: Any) -> str:
     """Return where Lambda is."""
     text = a_text(value).rstrip("/")
-    parts = urlsplit(text)
+    parts = _parts(text)
     if text not in {"", AWS} and (parts.scheme not in {"http", "https"} or not parts.hostname):
         raise ValueError("empty for the local Lambda, 'aws', or a URL such as http://127.0.0.1:9001")
     return text
+
+
+def _parts(url: str) -> SplitResult:
+    """Return the parts of a URL; none where its host or its port is no such thing, as after a `/` in a password."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
 
 
 def tiers(store: str) -> tuple[str, str]:
@@ -182,7 +191,7 @@ def a_store(value: Any) -> str:
     """Return where values lie; empty where that is left to a deployment."""
     text = a_text(value)
     hot, bucket = tiers(text)
-    parts = urlsplit(hot)
+    parts = _parts(hot)
     is_server = parts.scheme in {"redis", "rediss"} and parts.hostname
     is_socket = parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/")
     is_hot = hot in {FILE, VALKEY} or is_server or is_socket

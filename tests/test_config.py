@@ -163,6 +163,10 @@ def test_a_store_may_be(store: str) -> None:
         "valkeys3://bucket",
         "valkey+",
         "http://u:hunter2@host+s3://bucket",
+        "redis://u:hunter2@host:70000",
+        "redis://u:hunter2@[::1",
+        "redis://u:with/hunter2@host",
+        "redis://host:0?functions=me:hunter2",
     ],
 )
 def test_a_store_may_not_be_and_its_password_is_never_shown(store: str) -> None:
@@ -233,6 +237,7 @@ def test_only_the_local_lambda_can_cut_functions_off_the_network() -> None:
         ("endpoint", "localhost:9001", ENDPOINT),
         ("endpoint", "ftp://host", ENDPOINT),
         ("endpoint", "http://", ENDPOINT),
+        ("endpoint", "http://host:70000", ENDPOINT),
         ("region", "mars", "a region such as eu-central-1"),
         ("role", "graphlambda", "the ARN of a role"),
         ("memory_mb", "much", "a whole number of MiB from 128 to 10,240"),

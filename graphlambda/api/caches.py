@@ -28,4 +28,5 @@ def keys_at(url: str) -> Callable[[], Keys] | None:
 
     from graphlambda.api.buckets import keys_of  # noqa: PLC0415
 
-    return keys_of(get_session(), url)
+    named = f"rediss://{urlsplit(url).hostname}"  # the rest may hold a password
+    return keys_of(get_session(), named)
