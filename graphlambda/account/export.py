@@ -47,19 +47,6 @@ _VERBATIM = frozenset({"Tags", "Variables"})
 """Params whose members are the user's names, not Lambda's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zip:
-    """What is known of the bytes of one zip."""
-
-    name: str
-    """`<sha256>.zip`: of the file beside the document, and of the object in the bucket."""
-
-    @property
-    def code_sha256(self) -> str:
-        """Base64, as Lambda reports it."""
-        return code_sha256_of(self.name)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is exported."""
@@ -69,7 +56,9 @@ class Wanted:
     calls: Sequence[Call]
     """What an empty account would be asked: layers first."""
 
-    zips: Mapping[Path, Zip]
+    zips: Mapping[Path, str]
+    """By path, `<sha256>.zip`: of the file beside the document, and of the object in the bucket."""
+
     bucket: str
     """From which CloudFormation reads all zips, and Terraform those that no request carries."""
 
@@ -86,8 +75,8 @@ class Wanted:
     policy: Policy
     """Of whoever runs the program."""
 
-    def zip_of(self, call: Call) -> tuple[Zip, bool]:
-        """Return a call's zip, and whether no request carries it."""
+    def zip_of(self, call: Call) -> tuple[str, bool]:
+        """Return the key of a call's zip, and whether no request carries it."""
         code = call.params[_CODE[call.method]]
         return (
             (self.zips[code.zip_path], True)
@@ -131,11 +120,11 @@ def _cloudformation(wanted: Wanted) -> Document:
 
 def _resource(wanted: Wanted, call: Call) -> Document:
     """Return one layer version or function; its properties are named as Lambda's params are."""
-    where, _ = wanted.zip_of(call)
+    key, _ = wanted.zip_of(call)
     is_function = call.method == "create_function"
     properties = {
         **{name: value for name, value in call.params.items() if name != "Publish"},
-        _CODE[call.method]: {"S3Bucket": wanted.bucket, "S3Key": wanted.prefix + where.name},
+        _CODE[call.method]: {"S3Bucket": wanted.bucket, "S3Key": wanted.prefix + key},
     }
     if is_function:
         properties["Layers"] = [{"Ref": _logical(_layer_of(each))} for each in call.params["Layers"]]
@@ -165,12 +154,12 @@ def _terraform(wanted: Wanted) -> Document:
     for call in wanted.calls:
         kind = "aws_lambda_function" if call.method == "create_function" else "aws_lambda_layer_version"
         by_kind[kind][_local(call.subject)] = _block(wanted, call)
-        where, is_shelved = wanted.zip_of(call)
+        key, is_shelved = wanted.zip_of(call)
         if is_shelved:
-            by_kind["aws_s3_object"][_object(where)] = {
+            by_kind["aws_s3_object"][_object(key)] = {
                 "bucket": wanted.bucket,
-                "key": wanted.prefix + where.name,
-                "source": _beside(where),
+                "key": wanted.prefix + key,
+                "source": _beside(key),
             }
     by_kind["aws_lambda_provisioned_concurrency_config"] = {
         _local(function): _waiting(function, count) for function, count in wanted.provisioned.items()
@@ -186,15 +175,15 @@ def _terraform(wanted: Wanted) -> Document:
 
 def _block(wanted: Wanted, call: Call) -> Document:
     """Return one layer version or function; its arguments are named as Lambda's params are, in snake case."""
-    where, is_shelved = wanted.zip_of(call)
-    shelf = f"aws_s3_object.{_object(where)}"
+    key, is_shelved = wanted.zip_of(call)
+    shelf = f"aws_s3_object.{_object(key)}"
     code = (
         {"s3_bucket": f"${{{shelf}.bucket}}", "s3_key": f"${{{shelf}.key}}"}
         if is_shelved
-        else {"filename": _beside(where)}
+        else {"filename": _beside(key)}
     )
     plain = {name: value for name, value in call.params.items() if name not in {"Layers", _CODE[call.method]}}
-    arguments = {**_arguments(plain), **code, "source_code_hash": where.code_sha256}
+    arguments = {**_arguments(plain), **code, "source_code_hash": code_sha256_of(key)}
     if call.method == "create_function":
         layers = [_local(_layer_of(each)) for each in call.params["Layers"]]
         arguments["layers"] = [f"${{aws_lambda_layer_version.{layer}.arn}}" for layer in layers]
@@ -231,12 +220,12 @@ def _layer_of(reference: Any) -> str:
     return reference.layer
 
 
-def _beside(where: Zip) -> str:
-    return f"${{path.module}}/{ZIPS}/{where.name}"
+def _beside(key: str) -> str:
+    return f"${{path.module}}/{ZIPS}/{key}"
 
 
-def _object(where: Zip) -> str:
-    return f"zip_{where.name.removesuffix('.zip')}"
+def _object(key: str) -> str:
+    return f"zip_{key.removesuffix('.zip')}"
 
 
 def _local(name: str) -> str:

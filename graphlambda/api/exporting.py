@@ -54,8 +54,8 @@ def export_by(program: Program, config: Config, kind: str, folder: Path) -> expo
         wanted = _wanted(plan_by(program, config), stack)
         document = export.exported(wanted, kind)
         (folder / export.ZIPS).mkdir(parents=True, exist_ok=True)
-        for path, known in wanted.zips.items():
-            shutil.copyfile(path, folder / export.ZIPS / known.name)
+        for path, key in wanted.zips.items():
+            shutil.copyfile(path, folder / export.ZIPS / key)
     (folder / DOCUMENTS[kind]).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return wanted
 
@@ -78,7 +78,7 @@ def _wanted(planned: Plan, stack: Stack) -> export.Wanted:
         deployment=stack.names.deployment,
         region=stack.names.region,
         calls=calls,
-        zips={path: _known(path) for path in dict.fromkeys(paths)},
+        zips={path: _key(path) for path in dict.fromkeys(paths)},
         bucket=stack.bucket,
         prefix=f"{stack.prefix}/{ARTIFACTS}/",
         reserved={
@@ -92,7 +92,6 @@ def _wanted(planned: Plan, stack: Stack) -> export.Wanted:
     )
 
 
-def _known(path: Path) -> export.Zip:
+def _key(path: Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return export.Zip(f"{digest.hexdigest()}.zip")
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}.zip"

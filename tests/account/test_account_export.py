@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from graphlambda.account.export import CLOUDFORMATION, MOST_RESOURCES, TERRAFORM, Wanted, Zip, exported
+from graphlambda.account.export import CLOUDFORMATION, MOST_RESOURCES, TERRAFORM, Wanted, exported
 from graphlambda.account.policies import POLICY_BYTES, runner
 from graphlambda.deployer import Settings, deploy, function_specs, layer_specs, plan
 from graphlambda.deployer.functions import Call, Deployed, Shelved
@@ -57,7 +57,7 @@ def wanted_of(artifacts: list[Artifact], settings: Settings = SETTINGS) -> Wante
         deployment=NAMES.deployment,
         region=REGION,
         calls=plan(layers, functions, Deployed(functions={}, layers={})),
-        zips={path: zip_of(path) for path in paths},
+        zips={path: key_of(path) for path in paths},
         bucket=NAMES.bucket,
         prefix=PREFIX,
         reserved={spec.name: 7 for spec in functions if settings.reserved},
@@ -67,8 +67,8 @@ def wanted_of(artifacts: list[Artifact], settings: Settings = SETTINGS) -> Wante
     )
 
 
-def zip_of(path: Path) -> Zip:
-    return Zip(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.zip")
+def key_of(path: Path) -> str:
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}.zip"
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, RICH, SNAPPED], ids=["plain", "rich", "snapped"])
@@ -83,8 +83,8 @@ def test_after_it_was_applied_by_other_means_a_deploy_makes_no_mutating_call(
     wanted, cloud = wanted_of(artifacts, settings), RecordingCloud()
     folder = tmp_path / "artifacts"
     folder.mkdir()
-    for path, known in wanted.zips.items():
-        (folder / known.name).write_bytes(path.read_bytes())
+    for path, key in wanted.zips.items():
+        (folder / key).write_bytes(path.read_bytes())
     applied(json.loads(json.dumps(exported(wanted, kind))), folder, cloud)
     cloud.changes.clear()
     made = deploy(
@@ -122,11 +122,11 @@ def test_zips_that_no_request_carries_go_through_the_bucket_in_terraform_too(
     found = exported(replace(wanted, calls=(large,)), TERRAFORM)["resource"]
     ((name, shelved),) = found["aws_s3_object"].items()
     (function,) = found["aws_lambda_function"].values()
-    known = wanted.zip_of(large)[0]
+    key, _ = wanted.zip_of(large)
     assert shelved == {
         "bucket": NAMES.bucket,
-        "key": PREFIX + known.name,
-        "source": f"${{path.module}}/artifacts/{known.name}",
+        "key": PREFIX + key,
+        "source": f"${{path.module}}/artifacts/{key}",
     }
     assert (function["s3_key"], function["source_code_hash"]) == (
         f"${{aws_s3_object.{name}.key}}",
