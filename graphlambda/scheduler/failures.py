@@ -98,9 +98,7 @@ def traceback_text(error: WireError, locate: Locate) -> str:
     lines = ["Traceback in the function (most recent call last):"]
     for place, offset, line, name in error["frames"]:
         lines += _frame_lines(place, offset, line, name, locate)
-    message = error["message"]
-    lines.append(f"{_plain(error['type'])}: {message}" if message else _plain(error["type"]))
-    return "\n".join(lines)
+    return "\n".join([*lines, _last_line(error)])
 
 
 def _frame_lines(place: str, offset: int, line: int, name: str, locate: Locate) -> list[str]:
@@ -150,8 +148,10 @@ def _own(error: WireError, culprit: Culprit, run: str, key: bytes) -> Exception 
 
 
 def _stand_in(error: WireError, culprit: Culprit) -> TaskError:
-    return TaskError(f"task {culprit.key} raised {_plain(error['type'])}: {error['message']}")
+    return TaskError(f"task {culprit.key} raised {_last_line(error)}")
 
 
-def _plain(name: str) -> str:
-    return name.removeprefix("builtins.")
+def _last_line(error: WireError) -> str:
+    """Return what was raised as the last line of Python's tracebacks says it."""
+    name = error["type"].removeprefix("builtins.")
+    return f"{name}: {error['message']}" if error["message"] else name

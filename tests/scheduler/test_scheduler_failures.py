@@ -81,9 +81,12 @@ def test_an_exception_that_is_not_signed_for_its_task_is_not_unpickled(frame: st
     assert type(raised(wire(frame=frame))) is AuthenticationError
 
 
-def test_an_exception_that_cannot_come_home_is_told_as_a_task_error() -> None:
-    error = raised(wire(type="mylib.StrangeError", message="odd"))
-    assert (type(error), str(error)) == (TaskError, "task ('x', 1) raised mylib.StrangeError: odd")
+@pytest.mark.parametrize(
+    ("message", "told"), [("odd", "mylib.StrangeError: odd"), ("", "mylib.StrangeError")]
+)
+def test_an_exception_that_cannot_come_home_is_told_as_a_task_error(message: str, told: str) -> None:
+    error = raised(wire(type="mylib.StrangeError", message=message))
+    assert (type(error), str(error)) == (TaskError, f"task ('x', 1) raised {told}")
 
 
 @pytest.mark.parametrize("kind", [SystemExit, StopIteration, StopAsyncIteration])
