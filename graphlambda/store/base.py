@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import LostValueError, StoreError
 from graphlambda.runtime import faults
-from graphlambda.store.namespaces import stays_s
+from graphlambda.store.namespaces import is_namespace, stays_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -126,7 +126,7 @@ class Store(ABC):
         What runs share stays longer; see `namespaces`.
         """
         old = [run for run, age_s in sorted(self.runs().items()) if age_s > stays_s(run, older_than_s)]
-        stale = tuple(run for run in old if not self.is_held(run))
+        stale = tuple(run for run in old if is_namespace(run) or not self.is_held(run))
         for run in stale:
             self.drop(run)
         return stale

@@ -39,9 +39,14 @@ def namespace_run(root: bytes, name: str) -> str:
     return _PREFIX + digest.hexdigest()
 
 
+def is_namespace(run: str) -> bool:
+    """Whether a run stands for a namespace: it is no client's, whoever wrote its lease."""
+    return run.startswith(_PREFIX)
+
+
 def stays_s(run: str, older_than_s: float) -> float:
     """Return how long a run stays whose lease nobody renews, where others stay for `older_than_s`."""
-    return max(older_than_s, KEPT_S) if run.startswith(_PREFIX) else older_than_s
+    return max(older_than_s, KEPT_S) if is_namespace(run) else older_than_s
 
 
 def excess(held: Mapping[str, Held], bound_bytes: int) -> list[str]:

@@ -15,6 +15,7 @@ from graphlambda.runtime.faults import FrameError
 from graphlambda.runtime.files import FileClient
 from graphlambda.runtime.frame import decode, encode_parts, load, verify
 from graphlambda.store import FileStore, Store, default_root
+from graphlambda.store.namespaces import KEPT_S, namespace_run
 from graphlambda.testing.stores import ELSEWHERE, CountingStore, DelayStore, FaultyStore, StoreTests
 
 KEY = bytes(range(32))
@@ -43,6 +44,16 @@ def test_a_file_that_holds_less_than_it_says_is_damaged_and_not_waited_for() -> 
     assert 0 < len(cut_short) < 4096
     with pytest.raises(FrameError):
         verify(cut_short, key=KEY, context=b"run/v-1")
+
+
+def test_a_namespace_that_nobody_uses_goes_though_the_client_lives_that_began_it(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, clock=lambda: 0.0)
+    namespace = namespace_run(KEY, "default")
+    for run in ("run", namespace):
+        store.touch(run)
+    later = FileStore(tmp_path, clock=lambda: KEPT_S + 1.0)
+    assert later.sweep(older_than_s=600.0) == (namespace,)
+    assert later.runs().keys() == {"run"}
 
 
 class TestWrappedStores:
