@@ -51,6 +51,9 @@ _WHEN_TO_PROBE = [
     if hasattr(socket, name)
 ]
 
+_UNSENT_BYTES = 1
+"""From which on a part of a request counts as unsent. Where it were none, asyncio's TLS would take what is sent for unsent."""
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -230,7 +233,7 @@ class _Connection(asyncio.Protocol):
         transport = await loop.start_tls(self._transport, self, tls, server_hostname=host)
         assert transport is not None
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(_UNSENT_BYTES)
 
     def drop(self) -> None:
         """End it at once; whoever waits for an answer gets `ConnectionError`."""
@@ -242,7 +245,9 @@ class _Connection(asyncio.Protocol):
         """Remember what to write to; have the system find out when the other end is gone."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)  # so that we are told while a part of a request is unsent
+        transport.set_write_buffer_limits(
+            _UNSENT_BYTES
+        )  # so that we are told while a part of a request is unsent
         self.is_open = True
         self._everyone.add(self)
         made = transport.get_extra_info("socket")

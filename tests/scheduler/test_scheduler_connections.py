@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +17,11 @@ from graphlambda.scheduler.connections import (
     Connections,
     head,
 )
+from graphlambda.testing.servers import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -36,18 +39,22 @@ class Mortal:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.close()
+            self.over.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(self._serves if self.connections == 1 else 100):
             try:
                 told = await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(int(told.rpartition(b"Content-Length: ")[2]))
             except asyncio.IncompleteReadError:
-                break
+                return
             self.requests += 1
             writer.write(WELL)
-        else:
-            await self._end(reader, writer)
-        writer.close()
-        self.over.set()
+        await self._end(reader, writer)
 
 
 async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,10 +74,19 @@ async def read_it_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.transport.abort()
 
 
-def exchanged(server: Mortal, *requests: bytes, wait: bool = False) -> list[bytes]:
+def exchanged(
+    server: Mortal, *requests: bytes, wait: bool = False, certified: tuple[Path, Path] | None = None
+) -> list[bytes]:
+    own = trusting = None
+    if certified:
+        own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.load_cert_chain(*certified)
+        trusting = ssl.create_default_context(cafile=certified[0])
+
     async def all_of_them() -> list[bytes]:
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-        connections = Connections(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", most=1)
+        listening = await asyncio.start_server(server.serve, "localhost", 0, family=socket.AF_INET, ssl=own)
+        address = f"localhost:{listening.sockets[0].getsockname()[1]}"
+        connections = Connections(f"https://{address}" if own else f"http://{address}", most=1, tls=trusting)
         bodies = []
         try:
             for request in requests:
@@ -106,12 +122,14 @@ def test_a_request_that_a_new_connection_did_not_take_whole_is_known_not_to_have
         exchanged(Mortal(0, read_a_part), LARGE)
 
 
-def test_a_request_that_was_sent_whole_is_never_sent_again() -> None:
-    server = Mortal(1, read_it_all)
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_request_that_was_sent_whole_is_never_sent_again(tmp_path: Path, tls: bool, before: int) -> None:
+    server = Mortal(before, read_it_all)
     with pytest.raises(ConnectionError) as raised:
-        exchanged(server, SMALL, SMALL)
+        exchanged(server, *[SMALL] * (before + 1), certified=self_signed(tmp_path) if tls else None)
     assert not isinstance(raised.value, ConnectionRefusedError)
-    assert (server.connections, server.requests) == (1, 1)
+    assert (server.connections, server.requests) == (1, before)
 
 
 def test_the_system_looks_for_the_other_end_long_before_a_gateway_forgets_the_connection() -> None:
