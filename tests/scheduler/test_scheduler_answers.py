@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,11 +97,13 @@ class Server:
         self.asked: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for piece in self.told:
-            self.asked.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(piece)
-        await writer.drain()
-        writer.close()
+        try:
+            for piece in self.told:
+                self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(piece)
+            await writer.drain()
+        finally:
+            writer.close()
 
     def ask(self, url: str = "", *, as_proxy: bool = False) -> Answer:
         """Return the answer to a request to `url`, or to this server itself."""
@@ -145,10 +147,9 @@ async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
 
     async def hand_on(from_: asyncio.StreamReader, into: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        with closing(into), suppress(ConnectionError):
             while data := await from_.read(65_536):
                 into.write(data)
-        into.close()
 
     await asyncio.gather(hand_on(reader, to), hand_on(there, writer))
 

@@ -7,7 +7,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,11 +160,10 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 async def answer_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Be a Lambda that says {} to everything."""
-    with suppress(asyncio.IncompleteReadError, ConnectionError):
+    with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
         while told := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
             await reader.readexactly(int(told.partition("content-length: ")[2].partition("\r")[0]))
             writer.write(ANSWER)
-    writer.close()
 
 
 @contextmanager
@@ -173,7 +172,6 @@ def tunnelled(
 ) -> Iterator[tuple[int, int, list[dict[str, str]]]]:
     """Serve in a thread; yield the ports of server and proxy, and the heads that the proxy is asked with."""
     asked: list[dict[str, str]] = []
-    loop, ports = asyncio.new_event_loop(), list[int]()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -184,25 +182,28 @@ def tunnelled(
         await asyncio.gather(hand_on(reader, to), hand_on(there, writer))
 
     async def hand_on(from_: asyncio.StreamReader, into: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, ssl.SSLError):
+        with closing(into), suppress(ConnectionError, ssl.SSLError):
             while data := await from_.read(65_536):
                 into.write(data)
-        into.close()
 
-    async def serve() -> None:
-        server = await asyncio.start_server(answer_all, "localhost", 0, ssl=tls)
-        proxy = await asyncio.start_server(connect, "localhost", 0, ssl=proxy_tls)
-        ports.extend(each.sockets[0].getsockname()[1] for each in (server, proxy))
+    async def serve() -> list[asyncio.Server]:
+        return [
+            await asyncio.start_server(answer_all, "localhost", 0, ssl=tls),
+            await asyncio.start_server(connect, "localhost", 0, ssl=proxy_tls),
+        ]
 
-    loop.run_until_complete(serve())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield ports[0], ports[1], asked
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+    with asyncio.Runner() as runner:
+        servers, loop = runner.run(serve()), runner.get_loop()
+        port, proxy_port = (each.sockets[0].getsockname()[1] for each in servers)
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        try:
+            yield port, proxy_port, asked
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            for each in servers:
+                each.close()
 
 
 def both_ask() -> tuple[Any, Any]:
