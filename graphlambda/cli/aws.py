@@ -20,7 +20,7 @@ from graphlambda.account.standing import survey
 from graphlambda.account.template import template
 from graphlambda.api.removing import removal_of
 from graphlambda.cli.asking import agreed, refuse_nobody
-from graphlambda.cli.table import Command
+from graphlambda.cli.table import WHERE, Command, given
 from graphlambda.errors import ConfigError
 from graphlambda.prices import prices_of
 
@@ -150,8 +150,7 @@ def _documents(names: Names, choices: Choices) -> Mapping[str, Any]:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
-    return settings.load(flags)
+    return settings.load({"endpoint": settings.AWS, **given(options)})
 
 
 def _where(options: argparse.Namespace) -> tuple[Account, Names]:
@@ -232,8 +231,7 @@ def _many(metavar: str, told: str, name: str) -> Mapping[str, object]:
 
 
 _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
-    "--deployment": {"metavar": "ID", "help": "as `deployment_id=`; the default is your own"},
-    "--region": {"help": "as `region=`"},
+    **WHERE,
     "--yes": {"action": "store_true", "help": "do not ask"},
     "--cache": {
         "choices": CACHES,
@@ -278,7 +276,6 @@ _ARGUMENTS: Mapping[str, Mapping[str, object]] = {
     },
     "which": {"nargs": "?", "choices": _POLICIES, "help": "one document alone"},
 }
-_WHERE = ("--deployment", "--region")
 _WANTED = (
     "--cache", "--vpc", "--subnet", "--security-group", "--role-arn", "--permissions-boundary", "--kms-key", "--bucket",
     "--tag", "--data", "--secret", "--allow-vpc",
@@ -293,13 +290,13 @@ COMMANDS = {
             "key that functions cannot read. What is given replaces what an earlier init chose; what is not given stays. "
             "All of it is shown before anything is made."
         ),
-        arguments=_each(*_WHERE, *_WANTED, "--template", "--adopt", "--yes"),
+        arguments=_each(*WHERE, *_WANTED, "--template", "--adopt", "--yes"),
     ),
     "aws status": Command(
         run=status,
         help="list what stands there, and what it costs while nothing runs",
         more="Nothing is changed.",
-        arguments=_each(*_WHERE),
+        arguments=_each(*WHERE),
     ),
     "aws destroy": Command(
         run=destroy,
@@ -308,12 +305,12 @@ COMMANDS = {
             "What its name and tag do not prove to be this deployment's stays, and is named; nothing is removed while a client "
             "goes on with a run. All of it is shown before anything is removed."
         ),
-        arguments=_each(*_WHERE, "--yes"),
+        arguments=_each(*WHERE, "--yes"),
     ),
     "aws policy": Command(
         run=policy,
         help="print who may do what, as IAM policies",
         more="For administrators who make them themselves. Of a stack that is there, or as the arguments ask.",
-        arguments=_each("which", *_WHERE, *_WANTED),
+        arguments=_each("which", *WHERE, *_WANTED),
     ),
 }

@@ -17,7 +17,7 @@ from graphlambda.api.exporting import DOCUMENTS, export_by
 from graphlambda.api.script import first_program
 from graphlambda.api.sweeping import place_of, sweep_agreed, would_sweep
 from graphlambda.cli.asking import agreed, refuse_nobody
-from graphlambda.cli.table import Command
+from graphlambda.cli.table import WHERE, Command, given
 from graphlambda.deployer.sweep import DAY_S
 from graphlambda.errors import ConfigError
 
@@ -90,8 +90,7 @@ def _applied(kind: str, folder: Path, wanted: Wanted) -> list[str]:
 
 def sweep(options: argparse.Namespace) -> int:
     """Show what nobody needs, and delete it when that is agreed to."""
-    flags = {"endpoint": settings.AWS, "deployment_id": options.deployment, "region": options.region}
-    config = settings.load(flags)
+    config = settings.load({"endpoint": settings.AWS, **given(options)})
     if not options.dry_run:
         refuse_nobody(yes=options.yes)
     older_than_s = options.older_than * DAY_S
@@ -174,8 +173,7 @@ COMMANDS = {
             },
             "--dry-run": {"action": "store_true", "help": "show it, and delete nothing"},
             "--yes": {"action": "store_true", "help": "do not ask"},
-            "--deployment": {"metavar": "ID", "help": "as `deployment_id=`; the default is your own"},
-            "--region": {"help": "as `region=`"},
+            **WHERE,
         },
     ),
 }

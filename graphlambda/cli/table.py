@@ -28,8 +28,7 @@ class Command:
     """By name or flag, what argparse wants to know of it."""
 
 
-PLACE: Mapping[str, Mapping[str, object]] = {
-    "--endpoint": {"help": "`aws`, or a URL; else the local Lambda"},
+WHERE: Mapping[str, Mapping[str, object]] = {
     "--region": {"help": "as `region=`"},
     "--deployment": {
         "metavar": "ID",
@@ -37,10 +36,13 @@ PLACE: Mapping[str, Mapping[str, object]] = {
         "help": "as `deployment_id=`; the default is your own",
     },
 }
-"""Arguments that say where: their values have the names of settings."""
+"""Arguments that say where on AWS: their values have the names of settings."""
+
+PLACE = {"--endpoint": {"help": "`aws`, or a URL; else the local Lambda"}, **WHERE}
+"""Those that say where at all."""
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, str]:
     """Return which settings of these names, and of a place, a command was given."""
-    found = {name: getattr(options, name) for name in ("endpoint", "region", "deployment_id", *names)}
+    found = {name: getattr(options, name, None) for name in ("endpoint", "region", "deployment_id", *names)}
     return {name: value for name, value in found.items() if value is not None}
