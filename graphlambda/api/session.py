@@ -24,7 +24,7 @@ from graphlambda.api.stores import Opened, opened
 from graphlambda.compiler.collector import quiet_collector
 from graphlambda.config import AWS, Config
 from graphlambda.deployer.names import log_group
-from graphlambda.errors import LocalLambdaError, RefusedError
+from graphlambda.errors import ConfigError, LocalLambdaError, RefusedError
 from graphlambda.scheduler.clock import SystemClock
 from graphlambda.scheduler.http import HttpInvoker
 from graphlambda.scheduler.logs import NoLogs
@@ -147,7 +147,8 @@ def session_of(config: Config) -> Session:
     """Return the session of a configuration; the local Lambda is started by the first.
 
     Raises:
-        ConfigError, StackError: what it stands on on AWS is not there, or does not let us; a secret is not set here.
+        ConfigError, StackError: what it stands on on AWS is not there, or does not let us; a secret is not set here; a
+            folder of ours cannot be made.
         RefusedError: a plain variable holds a secret.
     """
     refuse_secrets_in_variables(config)
@@ -181,14 +182,22 @@ def _of_aws(config: Config) -> tuple[Any, ...]:
 
 
 def _opened(config: Config) -> Session:
-    config.cache_dir.mkdir(
-        mode=0o700, parents=True, exist_ok=True
-    )  # before anything below it makes it for all to see
+    _make(config.cache_dir)  # before anything below it makes it for all to see
     root = root_of(config)
     found = opened(config)
     folders_of(config).sweep(RESUMABLE_S)
     endpoint = endpoint_of(config, found)
     return Session(config, found, root, endpoint, access_of(endpoint.cloud))
+
+
+def _make(cache: Path) -> None:
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        why = "" if os.access(cache, os.W_OK | os.X_OK) else "it is not yours to write to"
+    except OSError as error:
+        why = f"it cannot be made: {error.strerror}"
+    if why:
+        raise ConfigError(f"cache_dir={cache}: {why}. Name another folder (GRAPHLAMBDA_CACHE_DIR)")
 
 
 def _is_dead(session: Session) -> bool:

@@ -93,7 +93,7 @@ class Cache:
         """Return the content of a note, or None if there is none."""
         try:
             content = self.path(kind, key).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         touch(self.path(kind, key))
         return content

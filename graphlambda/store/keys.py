@@ -30,13 +30,18 @@ def root_key(path: Path) -> bytes:
     """Return the root key in a file, made on first use by whoever comes first.
 
     Raises:
-        ConfigError: the file is not a key, or others than its owner may read it.
+        ConfigError: the file is not a key, others than its owner may read it, or it cannot be made.
     """
-    if not path.exists():
-        _make_key(path)
-    if path.stat().st_mode & 0o077:
+    try:
+        if not path.exists():
+            _make_key(path)
+        mode, key = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be made or read: {error.strerror}. Name another folder (`state_dir=`, GRAPHLAMBDA_STATE_DIR)"
+        ) from error
+    if mode & 0o077:
         raise ConfigError(f"{path} can be read by others: `chmod 600` it, or delete it to get a new key")
-    key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ConfigError(
             f"{path} holds {len(key)} bytes instead of a key of {KEY_BYTES}: delete it to get a new one"

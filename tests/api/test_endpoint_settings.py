@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import pytest
 
+import graphlambda
 from graphlambda import config
 from graphlambda.api.endpoints import local_settings
 from graphlambda.cli import main
+from graphlambda.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +26,18 @@ def test_a_local_lambda_gets_all_settings_and_its_functions_never_the_root_key(t
     assert (settings.most_bytes, settings.visible) == (100_000_000, (tmp_path,))
     assert settings.environments >= 6
     assert loaded.state_dir in settings.hidden
+
+
+@pytest.mark.parametrize("setting", ["cache_dir", "state_dir"])
+def test_a_folder_that_cannot_be_made_is_named_with_its_setting(setting: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folders: dict[str, Any] = {
+        "cache_dir": tmp_path / "c",
+        "state_dir": tmp_path / "s",
+        setting: tmp_path / "file" / "below",
+    }
+    with pytest.raises(ConfigError, match=rf"(?s)file/below.*Not a directory.*GRAPHLAMBDA_{setting.upper()}"):
+        graphlambda.compute(da.ones(4, chunks=2), **folders)
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http", "1e3"])
