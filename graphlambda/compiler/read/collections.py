@@ -116,9 +116,13 @@ def _itself(value: Any) -> Any:
 
 def _declared_bytes(collection: Any) -> int:
     """Return what a collection says that its result takes, by shape and dtype; 0 where it says nothing, or is not dense."""
-    is_dense = isinstance(meta_of(collection), np.ndarray | None)
-    found = getattr(collection, "nbytes", None) if is_dense else None  # not finite where a shape is not known
-    return int(found) if isinstance(found, Integral) else 0
+    if not isinstance(meta_of(collection), np.ndarray | None):
+        return 0
+    try:
+        found = getattr(collection, "nbytes", None)
+    except NotImplementedError:  # a scalar of dask.dataframe
+        return 0
+    return int(found) if isinstance(found, Integral) else 0  # not finite where a shape is not known
 
 
 def _postcompute(collection: Any) -> Finisher:
