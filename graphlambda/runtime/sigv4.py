@@ -42,20 +42,49 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
     `url` is as sent: its path is percent-encoded. `Host` is signed from the URL and left to the client. `payload` is
     the body's SHA-256 in hex where the caller has it, or S3's word for none (`UNSIGNED`); `body` is not read then.
     """
-    time = _written(int(now))
-    sent = {**headers, "X-Amz-Date": time}
-    if token:
-        sent["X-Amz-Security-Token"] = token
     payload = payload or sha256(body).hexdigest()
     if service == "s3":
-        sent["X-Amz-Content-SHA256"] = payload
-    names, canonical = _canonical_request(method, url, tuple(sent.items()), service)
-    scope = f"{time[:8]}/{region}/{service}/aws4_request"
-    signature = _signature(secret_key, time, scope, canonical + payload)
-    sent["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    )
-    return sent
+        headers = {**headers, "X-Amz-Content-SHA256": payload}
+    signer = Signer(
+        method, url, headers, access_key=access_key, secret_key=secret_key, token=token, region=region,
+        service=service, now=now,
+    )  # fmt: skip
+    return {**signer.headers, "Authorization": signer.authorization(payload)}
+
+
+class Signer:
+    """Signs requests of one second that differ in nothing but their bodies."""
+
+    __slots__ = ("_canonical", "_scope", "_secret_key", "_signed_by", "_time", "headers")
+
+    def __init__(  # noqa: PLR0913  (as `sign`)
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        access_key: str,
+        secret_key: str,
+        token: str | None,
+        region: str,
+        service: str,
+        now: float,
+    ) -> None:
+        """`headers` are then all that are to be sent but `Authorization`; the rest is as in `sign`."""
+        self._time = strftime("%Y%m%dT%H%M%SZ", gmtime(int(now)))
+        self.headers = {**headers, "X-Amz-Date": self._time}
+        if token:
+            self.headers["X-Amz-Security-Token"] = token
+        self._scope = f"{self._time[:8]}/{region}/{service}/aws4_request"
+        self._secret_key = secret_key
+        names, self._canonical = _canonical_request(method, url, self.headers, service)
+        credential = f"Credential={access_key}/{self._scope}"
+        self._signed_by = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature="
+
+    def authorization(self, payload: str) -> str:
+        """Return what authenticates a request whose body has this SHA-256, in hex."""
+        signature = _signature(self._secret_key, self._time, self._scope, self._canonical + payload)
+        return self._signed_by + signature
 
 
 def presigned(
@@ -70,7 +99,7 @@ def presigned(
     expires_s: int,
 ) -> str:
     """Return a GET's `url` with what authenticates it for so long; the rest is as in `sign`."""
-    time = _written(int(now))
+    time = strftime("%Y%m%dT%H%M%SZ", gmtime(int(now)))
     scope = f"{time[:8]}/{region}/{service}/aws4_request"
     more = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -81,7 +110,7 @@ def presigned(
         **({"X-Amz-Security-Token": token} if token else {}),
     }
     signed = "&".join((url, *(f"{name}={quote(value, safe='-_.~')}" for name, value in more.items())))
-    _, canonical = _canonical_request("GET", signed, (), service)
+    _, canonical = _canonical_request("GET", signed, {}, service)
     signature = _signature(secret_key, time, scope, canonical + sha256(b"").hexdigest())
     return f"{signed}&X-Amz-Signature={signature}"
 
@@ -93,22 +122,11 @@ def _signature(secret_key: str, time: str, scope: str, request: str) -> str:
     return hmac.digest(_signing_key(secret_key, day, region, service), to_sign.encode(), "sha256").hex()
 
 
-@lru_cache(maxsize=4)
-def _written(seconds: int) -> str:
-    return strftime("%Y%m%dT%H%M%SZ", gmtime(seconds))
-
-
-@lru_cache(maxsize=256)
-def _canonical_request(
-    method: str, url: str, headers: tuple[tuple[str, str], ...], service: str
-) -> tuple[str, str]:
-    """Return the signed headers' names and the text that is signed, but for the payload's digest at its end.
-
-    Requests of one second for one function differ in nothing else.
-    """
+def _canonical_request(method: str, url: str, headers: Mapping[str, str], service: str) -> tuple[str, str]:
+    """Return the signed headers' names and the text that is signed, but for the payload's digest at its end."""
     target, _, query = url.partition("://")[2].partition("?")  # `urlsplit` takes five times as long
     host, slash, path = target.partition("/")
-    signed = {name.lower(): " ".join(value.split()) for name, value in headers}
+    signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     signed.setdefault("host", host.rpartition("@")[2])
     lines = sorted(item for item in signed.items() if item[0] not in _UNSIGNED)
     names = ";".join(name for name, _ in lines)

@@ -201,6 +201,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, everyone: set[_Connection]) -> None:
         self._everyone = everyone
         self._transport: asyncio.Transport
+        self._heard = select.poll()
         self._reader = Reader()
         self._answer: asyncio.Future[Answer] | None = None
         self._is_sent = True
@@ -210,11 +211,7 @@ class _Connection(asyncio.Protocol):
     @property
     def is_silent(self) -> bool:
         """Whether it is there, as far as one can know, and said nothing that nobody asked for: its end, for one."""
-        if not self.is_open:
-            return False
-        waiting = select.poll()
-        waiting.register(self._transport.get_extra_info("socket"), select.POLLIN)
-        return not waiting.poll(0)
+        return self.is_open and not self._heard.poll(0)
 
     async def exchange(self, request: bytes, *, is_bare: bool = False) -> Answer:
         """Send a request; return its answer, as `Connections.exchange` does."""
@@ -251,6 +248,7 @@ class _Connection(asyncio.Protocol):
         self.is_open = True
         self._everyone.add(self)
         made = transport.get_extra_info("socket")
+        self._heard.register(made, select.POLLIN)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _WHEN_TO_PROBE:
             made.setsockopt(socket.IPPROTO_TCP, option, value)

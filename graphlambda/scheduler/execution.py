@@ -255,7 +255,7 @@ class Execution:
         if isinstance(outcome, Failed):
             return replace(outcome, after_s=seconds)
         self._choosing.learn(table, outcome, seconds, reply_bytes)
-        self._pressure.learn(table, outcome, self._state.together(outcome.tasks))
+        self._pressure.learn(table, outcome)
         return outcome
 
     def _note_spent(self) -> None:

@@ -17,10 +17,11 @@ from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from graphlambda.runtime.sigv4 import sign
+from graphlambda.runtime.sigv4 import Signer
 from graphlambda.scheduler.connections import Connections, head
 from graphlambda.scheduler.invoke import Reply
 from graphlambda.scheduler.kinds import Kind
@@ -49,6 +50,19 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials({self.access_key!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What all requests for one function begin with that are signed in the same second."""
+
+    second: int
+    """Since the epoch."""
+
+    keys: Credentials
+    signer: Signer
+    head: bytes
+    """Of each request, as it is sent, but for what its body changes."""
 
 
 class HttpInvoker:
@@ -83,6 +97,7 @@ class HttpInvoker:
         self._renewing = asyncio.Lock()
         self._clock = clock
         self._late_s = 0.0
+        self._starts: dict[str, _Start] = {}
         self._headers = {**_HEADERS, "X-Amz-Log-Type": "Tail"} if tail else _HEADERS
         parts = urlsplit(self._endpoint)
         self._host, self._folder = parts.netloc.rpartition("@")[2], parts.path
@@ -139,14 +154,23 @@ class HttpInvoker:
 
     def _request(self, function: str, payload: bytes, keys: Credentials) -> bytes:
         """Return a request as it is sent."""
+        second = int(self._clock.time() + self._late_s)
+        start = self._starts.get(function)
+        if start is None or start.second != second or start.keys != keys:
+            start = self._starts[function] = self._start(function, second, keys)
+        authorization = start.signer.authorization(sha256(payload).hexdigest()).encode()
+        changing = b"Authorization: %b\r\nContent-Length: %d\r\n\r\n" % (authorization, len(payload))
+        return b"".join((start.head, changing, payload))
+
+    def _start(self, function: str, second: int, keys: Credentials) -> _Start:
         path = f"{self._folder}/2015-03-31/functions/{quote(function, safe='')}/invocations"
-        signed = sign(
-            "POST", self._server + path, self._headers, payload, access_key=keys.access_key,
-            secret_key=keys.secret_key, token=keys.token, region=self._region, service="lambda",
-            now=self._clock.time() + self._late_s,
+        signer = Signer(
+            "POST", self._server + path, self._headers, access_key=keys.access_key, secret_key=keys.secret_key,
+            token=keys.token, region=self._region, service="lambda", now=second,
         )  # fmt: skip
-        sent = {**signed, **self._connections.headers, "Content-Length": str(len(payload))}
-        return head("POST", self._connections.prefix + path, self._host, sent) + payload
+        sent = {**signer.headers, **self._connections.headers}
+        whole = head("POST", self._connections.prefix + path, self._host, sent)
+        return _Start(second, keys, signer, whole.removesuffix(b"\r\n"))
 
 
 def _reply(answer: Answer) -> Reply:
@@ -159,7 +183,7 @@ def _reply(answer: Answer) -> Reply:
         reason=_reason(payload) if failed else "",
         payload=payload,
         log_tail=b64decode(headers.get("x-amz-log-result", "")).decode(errors="replace"),
-        retry_after_s=_seconds(headers.get("retry-after", "0")),
+        retry_after_s=_seconds(headers.get("retry-after")) if failed else 0.0,
         request_id=headers.get("x-amzn-requestid"),
     )
 

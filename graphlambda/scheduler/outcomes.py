@@ -89,7 +89,7 @@ def outcome_of(reply: Reply) -> Outcome:
     if reply.status >= 400:
         return refused(reply)
     try:
-        body = json.loads(reply.payload)
+        body = json.loads(reply.payload.decode())
     except ValueError:
         body = None
     if reply.function_error:

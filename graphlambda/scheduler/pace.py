@@ -6,6 +6,7 @@ In: measurements. Out: estimates. Must not read a clock.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ class Durations:
     __slots__ = ("_recent", "_sorted", "_warm")
 
     def __init__(self) -> None:
-        self._recent: deque[float] = deque(maxlen=RECENT)
-        self._sorted: list[float] | None = []
+        self._recent: deque[float] = deque()
+        self._sorted: list[float] = []
         self._warm = False
 
     def add(self, seconds: Iterable[float], *, cold: bool) -> None:
@@ -31,9 +32,13 @@ class Durations:
             return
         if not cold and not self._warm:
             self._recent.clear()
+            self._sorted.clear()
             self._warm = True
-        self._recent.extend(seconds)
-        self._sorted = None
+        for one_s in seconds:
+            if len(self._recent) == RECENT:
+                del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
+            self._recent.append(one_s)
+            insort(self._sorted, one_s)
 
     @property
     def usual_s(self) -> float | None:
@@ -48,7 +53,7 @@ class Durations:
     @property
     def least_s(self) -> float | None:
         """The least: what it costs when nothing else is in the way."""
-        return min(self._recent, default=None)
+        return self._sorted[0] if self._sorted else None
 
     @property
     def known(self) -> int:
@@ -56,8 +61,6 @@ class Durations:
         return len(self._recent)
 
     def _quantile(self, share: float) -> float | None:
-        if self._sorted is None:
-            self._sorted = sorted(self._recent)
         return self._sorted[math.ceil(share * len(self._sorted)) - 1] if self._sorted else None
 
 

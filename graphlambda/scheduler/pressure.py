@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from graphlambda.scheduler.ledger import Ledger
     from graphlambda.scheduler.outcomes import Answered
     from graphlambda.scheduler.state import RunState
@@ -84,15 +82,15 @@ class Pressure:
         """Take a promise back."""
         self._promised_bytes -= promised_bytes
 
-    def learn(self, table: int, answered: Answered, together: Iterable[slice]) -> None:
-        """Learn from a reply what tasks of a table store, with the projections that stand `together` with each."""
+    def learn(self, table: int, answered: Answered) -> None:
+        """Learn from a reply what tasks of a table store, each with its projections."""
         if self._bound_bytes is None or not answered.tasks:
             return
         stored_bytes = [
             size if frame is None else 0
             for size, frame in zip(answered.value_bytes, answered.frames, strict=True)
         ]
-        largest_bytes = max(sum(stored_bytes[rows]) for rows in together)
+        largest_bytes = max(sum(stored_bytes[rows]) for rows in self._state.together(answered.tasks))
         faded_bytes = int(FADING * self._each_bytes.get(table, 0))
         self._each_bytes[table] = max(largest_bytes, faded_bytes)
 

@@ -27,11 +27,12 @@ from graphlambda.runtime.wire import (
     settings_name,
 )
 from graphlambda.scheduler.batching import fitting
+from graphlambda.scheduler.edges import view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphlambda.compiler.program import Binding, Column, Ids, Nested, Program
+    from graphlambda.compiler.program import Binding, Column, Nested, Program
     from graphlambda.runtime.frame import Buffer
     from graphlambda.scheduler.limits import Limits
     from graphlambda.scheduler.state import RunState
@@ -96,6 +97,7 @@ class Requests:
     ) -> None:
         """`batches` is a number beyond those that earlier clients of the run have given to stored batches."""
         self._program = program
+        self._row_of = view(program.row_of)
         self._state = state
         self._place = place
         self._values = values
@@ -200,10 +202,10 @@ class Requests:
 
     def _columns(self, table: int, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
         """Return what these tasks bind to each port, as `runtime.wire` describes columns."""
-        rows = self._program.row_of[list(tasks)]
+        rows = [self._row_of[task] for task in tasks]
         return [self._column(column, rows) for column in self._program.tables[table].columns]
 
-    def _column(self, column: Column, rows: Ids) -> tuple[Any, ...]:
+    def _column(self, column: Column, rows: list[int]) -> tuple[Any, ...]:
         match column:
             case Constant():
                 return _RUN_CONSTANT
@@ -211,8 +213,8 @@ class Requests:
                 ids = column.ids[rows].tolist()
                 return "i", [self._ref(value) for value in ids] if self._any_foreign else ids
             case Literals():
-                return "l", [column.values[row] for row in rows.tolist()]
-        bound = [self._bound(column.row(row)) for row in rows.tolist()]
+                return "l", [column.values[row] for row in rows]
+        bound = [self._bound(column.row(row)) for row in rows]
         return ("m", bound) if isinstance(column, Mixed) else ("g", [nested for _, nested in bound])
 
     def _bound(self, binding: Binding) -> tuple[Any, ...]:
