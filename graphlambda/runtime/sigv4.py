@@ -71,7 +71,7 @@ class Signer:
         now: float,
     ) -> None:
         """`headers` are then all that are to be sent but `Authorization`; the rest is as in `sign`."""
-        self._time = strftime("%Y%m%dT%H%M%SZ", gmtime(int(now)))
+        self._time = _written(int(now))
         self.headers = {**headers, "X-Amz-Date": self._time}
         if token:
             self.headers["X-Amz-Security-Token"] = token
@@ -99,7 +99,7 @@ def presigned(
     expires_s: int,
 ) -> str:
     """Return a GET's `url` with what authenticates it for so long; the rest is as in `sign`."""
-    time = strftime("%Y%m%dT%H%M%SZ", gmtime(int(now)))
+    time = _written(int(now))
     scope = f"{time[:8]}/{region}/{service}/aws4_request"
     more = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -120,6 +120,11 @@ def _signature(secret_key: str, time: str, scope: str, request: str) -> str:
     to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
     day, region, service, _ = scope.split("/")
     return hmac.digest(_signing_key(secret_key, day, region, service), to_sign.encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=4)
+def _written(seconds: int) -> str:
+    return strftime("%Y%m%dT%H%M%SZ", gmtime(seconds))
 
 
 def _canonical_request(method: str, url: str, headers: Mapping[str, str], service: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphlambda.errors import RunError
 from graphlambda.scheduler.backups import Backups
+from graphlambda.scheduler.bounds import Bounds
 from graphlambda.scheduler.choosing import Choosing
 from graphlambda.scheduler.gate import Came, Gate
 from graphlambda.scheduler.journal import unsent
@@ -85,6 +86,7 @@ class Execution:
         )
         self._over: asyncio.Future[None]
         self._coroutines: set[asyncio.Task[None]] = set()
+        self._bounds = Bounds()
         self._in_flight = 0
         self._refused_since_s: float | None = None
         self._refusals = 0
@@ -264,7 +266,7 @@ class Execution:
     async def _reply(self, function: str, payload: bytes) -> Reply:
         """Return an invocation's reply; an invoker that forgets its own bound must not hang the run."""
         timeout_s = self._limits.invoke_timeout_s
-        async with asyncio.timeout(timeout_s * FORGOTTEN):
+        with self._bounds.within(timeout_s * FORGOTTEN):
             return await self._tools.invoker.invoke(function, payload, timeout_s=timeout_s)
 
     # ---- settling ----------------------------------------------------------------------------------------

@@ -15,13 +15,14 @@ import asyncio
 import json
 from base64 import b64decode
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from graphlambda.runtime.sigv4 import Signer
+from graphlambda.scheduler.bounds import Bounds
 from graphlambda.scheduler.connections import Connections, head
 from graphlambda.scheduler.invoke import Reply
 from graphlambda.scheduler.kinds import Kind
@@ -61,8 +62,8 @@ class _Start:
 
     keys: Credentials
     signer: Signer
-    head: bytes
-    """Of each request, as it is sent, but for what its body changes."""
+    head: bytes = field(repr=False)
+    """Of each request, as it is sent, but for what its body changes; a session's token is in it."""
 
 
 class HttpInvoker:
@@ -97,6 +98,7 @@ class HttpInvoker:
         self._renewing = asyncio.Lock()
         self._clock = clock
         self._late_s = 0.0
+        self._bounds = Bounds()
         self._starts: dict[str, _Start] = {}
         self._headers = {**_HEADERS, "X-Amz-Log-Type": "Tail"} if tail else _HEADERS
         parts = urlsplit(self._endpoint)
@@ -118,7 +120,7 @@ class HttpInvoker:
         """
         keys, late_s = self._credentials(), self._late_s
         try:
-            async with asyncio.timeout(timeout_s):
+            with self._bounds.within(timeout_s):
                 answer = await self._connections.exchange(self._request(function, payload, keys))
                 reply = _reply(answer)
                 if reply.status in _WHO_ASKS:

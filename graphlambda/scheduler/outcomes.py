@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -111,7 +111,7 @@ def _answered(body: Mapping[str, Any], billed_s: float) -> Answered:
         value_bytes=tuple(body["bytes"]),
         reading_s=body["reading_s"],
         sending_s=body["sending_s"],
-        frames=tuple(_cut(b64decode(body["inline"]), body["tasks"], body["bytes"], kept)),
+        frames=tuple(_cut(a2b_base64(body["inline"]), body["tasks"], body["bytes"], kept)),
         errors=errors,
         unsent=frozenset(body["unsent"]),
         shared=frozenset(body["shared"]),

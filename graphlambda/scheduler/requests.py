@@ -103,6 +103,7 @@ class Requests:
         self._values = values
         self._limits = place.limits
         self._most_bytes = min(place.limits.request_bytes, REQUEST_BYTES)
+        self._room_bytes = int((self._most_bytes - 2 * OVERHEAD_BYTES) / BASE64) - CONSTANTS_INLINE_BYTES
         self._settings = _settings(settings, place)
         self._heads: dict[int, Head] = {}
         self._inline_bytes = _inline_bytes(program, place.limits, keep=keep)
@@ -130,8 +131,9 @@ class Requests:
             count += 1  # it picks from what is made in the batch
         fitted = tasks[:count]
         inputs = sorted(set(chain.from_iterable(needed[: len(fitted)])))
-        if sum(not self._state.is_part(task) for task in fitted) <= 1:
-            await self._make_room(inputs)
+        excess_bytes = self._held_bytes(inputs) - self._room_bytes
+        if excess_bytes > 0 and sum(not self._state.is_part(task) for task in fitted) <= 1:
+            await self._make_room(inputs, excess_bytes)
         payload, stored = await self._payload(head, table, fitted, inputs)
         return Request(payload, tuple(fitted), tuple(tasks[len(fitted) :]), stored)
 
@@ -157,14 +159,14 @@ class Requests:
             sizes.append(self._held_bytes(new))
         return fitting(sizes, self._room_bytes)
 
-    async def _make_room(self, inputs: list[int]) -> None:
+    async def _make_room(self, inputs: list[int], excess_bytes: int) -> None:
         """Store a single task's inputs, the largest first, until the others fit into its request."""
-        excess, largest = self._held_bytes(inputs) - self._room_bytes, []
+        largest = []
         for value in sorted(inputs, key=lambda v: (-len(self._values.frame(v) or b""), v)):
-            if excess <= 0:
+            if excess_bytes <= 0:
                 break
             largest.append(value)
-            excess -= len(self._values.frame(value) or b"")
+            excess_bytes -= len(self._values.frame(value) or b"")
         await self._values.spill(largest)
 
     async def _payload(
@@ -279,11 +281,6 @@ class Requests:
 
     def _held_bytes(self, values: Iterable[int]) -> int:
         return sum(len(self._values.frame(value) or b"") for value in values)
-
-    @property
-    def _room_bytes(self) -> int:
-        """Bytes of frames that a request has room for, beside everything else."""
-        return int((self._most_bytes - 2 * OVERHEAD_BYTES) / BASE64) - CONSTANTS_INLINE_BYTES
 
 
 def _settings(settings: Mapping[str, Any], place: Place) -> dict[str, str]:
