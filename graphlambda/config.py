@@ -154,6 +154,9 @@ class Config:
     """Whether tasks may run twice where a reply is lost: True, at once; False, never, the run ends instead; None: once the
     attempt before is known to be over. What is known to be pure may always."""
 
+    retries: int = field(default=0, metadata=_by(parsers.whole(0, 100, "times")))
+    """How often a task that raised runs again. What is not the task's own error has bounds of its own."""
+
     deadline_s: int | None = field(default=None, metadata=_by(parsers.whole(1, 10_000_000, "seconds")))
     """Longest that one run may take; then it is cancelled."""
 

@@ -200,6 +200,7 @@ def _limits(session: Session, timeouts_s: Collection[float]) -> Limits:
         inline_bytes=config.inline_bytes,
         deadline_s=session.config.deadline_s,
         store_bytes=_store_bytes(session),
+        retries=config.retries,
         idempotent=config.idempotent,
         function_timeout_s=max(timeouts_s),
         invoke_timeout_s=max(timeouts_s) + _LATE_S,

@@ -24,6 +24,13 @@ def die(ledger: str) -> None:
     os._exit(3)
 
 
+def fail(ledger: str) -> None:
+    """Leave a trace, and raise."""
+    with open(ledger, "a", encoding="utf-8") as file:  # noqa: PTH123  (a path of the user's own, as text)
+        file.write("x")
+    raise ConnectionError("no line")
+
+
 def test_a_task_that_may_run_again_is_tried_three_times(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     with pytest.raises(EnvironmentLostError, match=r"os\._exit") as raised:
@@ -40,6 +47,16 @@ def test_a_task_that_may_not_run_twice_ran_once_and_its_outcome_is_unknown(tmp_p
     with pytest.raises(OutcomeUnknownError, match="Whether it ran is not known"):
         graphlambda.compute(delayed(die)(str(ledger)), paths=[tmp_path], idempotent=False)
     assert ledger.read_text() == "x"
+
+
+@pytest.mark.parametrize(("retries", "runs"), [(0, "x"), (2, "xxx")])
+def test_a_task_that_raises_runs_again_as_often_as_was_asked_for(
+    tmp_path: Path, retries: int, runs: str
+) -> None:
+    ledger = tmp_path / "ledger"
+    with pytest.raises(ConnectionError, match="no line"):
+        graphlambda.compute(delayed(fail)(str(ledger)), paths=[tmp_path], retries=retries)
+    assert ledger.read_text() == runs
 
 
 def test_what_is_annotated_so_counts_before_the_setting(tmp_path: Path) -> None:
