@@ -28,6 +28,9 @@ Place: TypeAlias = tuple[str, int, str, Told]
 IN_TASK = "in task "
 """How the note begins that each exception of a task has."""
 
+OF_RESULT = "while the result of "
+"""How the note begins that an exception has which a class of the user's raised when a result was un-pickled here."""
+
 _BELOW = sys.stdlib_module_names | {"graphlambda"}
 """Packages whose frames tell a user nothing where no other frame is above them."""
 
@@ -73,7 +76,7 @@ def _here() -> Place:
 
 def _is_foreseen(error: Exception) -> bool:
     notes = getattr(error, "__notes__", ())
-    return isinstance(error, GraphlambdaError) or any(note.startswith(IN_TASK) for note in notes)
+    return isinstance(error, GraphlambdaError) or any(note.startswith((IN_TASK, OF_RESULT)) for note in notes)
 
 
 def _shorten(error: BaseException) -> None:

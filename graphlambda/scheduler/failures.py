@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 from base64 import b64decode
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -50,6 +51,9 @@ class Culprit:
 
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """What a coroutine may not raise: Python puts a RuntimeError in its place, which tells nothing of the task."""
+
+_ALIKE = 3
+"""How often Python prints a frame that a recursion repeats."""
 
 _OURS: dict[str, tuple[type[RunError], str]] = {
     "store": (StoreError, "The store is unavailable."),
@@ -96,8 +100,11 @@ def _path_note(path: str) -> str:
 def traceback_text(error: WireError, locate: Locate) -> str:
     """Return the remote traceback as Python prints one, in the user's own source lines where they are known."""
     lines = ["Traceback in the function (most recent call last):"]
-    for place, offset, line, name in error["frames"]:
-        lines += _frame_lines(place, offset, line, name, locate)
+    frames = (_frame_lines(file, at, line, name, locate) for file, at, line, name in error["frames"])
+    for frame, alike in ((frame, len(list(group))) for frame, group in groupby(frames)):
+        lines += frame * min(alike, _ALIKE)
+        if alike > _ALIKE:
+            lines.append(f"  [Previous line repeated {alike - _ALIKE} more times]")
     return "\n".join([*lines, _last_line(error)])
 
 

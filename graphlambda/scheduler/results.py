@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphlambda.compiler.program import Kept, flat
+from graphlambda.edge import OF_RESULT
 from graphlambda.errors import AuthenticationError, ResultTooLargeError
 from graphlambda.runtime.faults import FrameError
 from graphlambda.runtime.frame import decode
@@ -106,7 +107,7 @@ def _decoded(
             found[value] = _value(ref, frame, place)
         except Exception as error:
             maker = f"task {key(value)!r}" if ref.run == place.run else f"value {ref.id} of an earlier run"
-            error.add_note(f"while the result of {maker} was un-pickled")
+            error.add_note(f"{OF_RESULT}{maker} was un-pickled")
             raise
     return found
 

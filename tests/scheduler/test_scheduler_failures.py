@@ -74,6 +74,18 @@ def test_the_remote_traceback_is_told_in_the_users_own_source_lines(tmp_path: Pa
     ]
 
 
+def test_a_recursions_frame_is_told_as_often_as_python_tells_it() -> None:
+    frames = [["operation.py", 0, 10, "operation"], *[["mine.py", 4, 2, "down"]] * 90]
+    *_, told = raised(wire(type="builtins.RecursionError", message="deep", frames=frames)).__notes__
+    assert told.splitlines() == [
+        "Traceback in the function (most recent call last):",
+        '  File "operation.py", line 10, in operation',
+        *['  File "mine.py", line 2, in down'] * 3,
+        "  [Previous line repeated 87 more times]",
+        "RecursionError: deep",
+    ]
+
+
 @pytest.mark.parametrize(
     "frame", [framed(ValueError("no"), key=bytes(31) + b"1"), framed(ValueError("no"), task=8), "AAAA"]
 )

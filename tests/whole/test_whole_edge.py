@@ -21,6 +21,11 @@ def refuse(x: int) -> None:
     raise ValueError(f"not {x}") from KeyError("why")
 
 
+class Unreadable:
+    def __reduce__(self) -> Any:
+        return int, ("absent",)
+
+
 def shown(call: Callable[[], Any]) -> list[str]:
     """Return what Python prints of the error that a call raises, from the line in this file on."""
     with pytest.raises(Exception) as raised:  # noqa: PT011  (each test looks at all that is shown)
@@ -64,6 +69,12 @@ def test_what_led_to_an_error_stays_where_it_arose_in_a_users_code() -> None:
     lines = shown(lambda: graphlambda.compute(delayed(id)(Odd())))
     assert any("in __reduce__" in line for line in lines)
     assert not [line for line in lines if "/graphlambda/" in line]
+
+
+def test_a_result_that_cannot_be_rebuilt_shows_none_of_our_lines() -> None:
+    lines = shown(lambda: graphlambda.compute(delayed(Unreadable)()))
+    assert not [line for line in lines if "/graphlambda/" in line or "asyncio" in line]
+    assert "ValueError: invalid literal for int() with base 10: 'absent'" in lines
 
 
 def test_a_mistake_of_our_own_keeps_all_its_frames() -> None:
