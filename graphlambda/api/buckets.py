@@ -40,7 +40,7 @@ _IN_PATH = "a.bucket"
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class BucketPlace:
     """A place in a bucket, and what it takes to use it."""
 
     location: Location
@@ -68,9 +68,9 @@ class Access:
         return Http(f"https://{url.netloc}", self.ca, dial=through(self.proxy))
 
 
-def place_at(url: str, config: Config) -> Access:
+def place_at(url: str, config: Config) -> BucketPlace:
     """Return the place at `s3://bucket/prefix`; raises as `bucket_store` does."""
-    return _access(url, config.region, config.role)
+    return _place(url, config.region, config.role)
 
 
 def bucket_store(url: str, config: Config) -> S3Store:
@@ -79,8 +79,8 @@ def bucket_store(url: str, config: Config) -> S3Store:
     Raises:
         ConfigError: no credentials are found.
     """
-    access = place_at(url, config)
-    return S3Store(access.below(_VALUES), access.keys, ca=access.ca, http=access.http())
+    place = place_at(url, config)
+    return S3Store(place.below(_VALUES), place.keys, ca=place.ca, http=place.http())
 
 
 def bucket_folders(url: str, config: Config) -> S3Folders:
@@ -88,7 +88,7 @@ def bucket_folders(url: str, config: Config) -> S3Folders:
     return S3Folders(place_at(url, config).objects(_RUNS))
 
 
-def identity_for(place: Access, identify: Callable[[], Identity]) -> Identity:
+def identity_for(place: BucketPlace, identify: Callable[[], Identity]) -> Identity:
     """Return what local functions are to sign with, and whom to trust: at AWS as `identify` says, at another server as its own user.
 
     Raises:
@@ -105,7 +105,7 @@ def identity_for(place: Access, identify: Callable[[], Identity]) -> Identity:
 
 
 @lru_cache(maxsize=16)
-def _access(url: str, region: str, role: str) -> Access:
+def _place(url: str, region: str, role: str) -> BucketPlace:
     import boto3  # noqa: PLC0415  (a fifth of a second, for who uses S3)
     from botocore import UNSIGNED  # noqa: PLC0415
     from botocore.config import Config as BotoConfig  # noqa: PLC0415
@@ -127,7 +127,9 @@ def _access(url: str, region: str, role: str) -> Access:
         owner="" if role == LOCAL_ROLE else role.split(":")[4],
     )
     ca = core.get_config_variable("ca_bundle")
-    return Access(location, keys_of(core, url), str(Path(ca).absolute()) if ca else None, proxy_of(client))
+    return BucketPlace(
+        location, keys_of(core, url), str(Path(ca).absolute()) if ca else None, proxy_of(client)
+    )
 
 
 def _endpoint(client: Any, region: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphlambda.account import Stack
-    from graphlambda.api.buckets import Access
+    from graphlambda.api.buckets import BucketPlace
     from graphlambda.config import Config
     from graphlambda.store.folders import Folders
 
@@ -52,7 +52,7 @@ def shelf_of(config: Config) -> Shelf | None:
     return BucketShelf(place.location.bucket, place.objects(ARTIFACTS))
 
 
-def _place(config: Config) -> Access | None:
+def _place(config: Config) -> BucketPlace | None:
     """Return the deployment's own part of a bucket: its stack's, else the store's."""
     if config.endpoint != AWS:
         return None
@@ -64,12 +64,14 @@ def _place(config: Config) -> Access | None:
 
 
 @lru_cache(maxsize=16)
-def _manifests(state_dir: Path, deployment: str, root: bytes, region: str, place: Access | None) -> Manifests:
+def _manifests(
+    state_dir: Path, deployment: str, root: bytes, region: str, place: BucketPlace | None
+) -> Manifests:
     manifests, leases = (_folders(part, state_dir / part / deployment, place) for part in (MANIFESTS, LEASES))
     return Manifests(manifests, leases, root, deployment, region=region)
 
 
-def _folders(part: str, path: Path, place: Access | None) -> Folders:
+def _folders(part: str, path: Path, place: BucketPlace | None) -> Folders:
     if place is not None:
         return S3Folders(place.objects(part))
     on_disk = DiskFolders(path)
