@@ -99,7 +99,7 @@ class Lease:
             return cls(Owner(**read["owner"]), float(read["renewed_s"]), float(read["until_s"]))
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
-                f"the lease of run {run} is damaged: {error!r}. Delete it if no client runs"
+                f"the lease of run {run} is damaged: {error!r}. Nobody can go on with it, and it goes a day after its last change"
             ) from error
 
     def holds(self, now_s: float) -> bool:
