@@ -6,7 +6,6 @@ In: a configuration in which nothing is left out, and what its store asks for. O
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,7 +17,7 @@ from graphlambda.api.surroundings import AwsIdentity, Surroundings
 from graphlambda.config import AWS
 from graphlambda.errors import CloudError, ConfigError
 from graphlambda.local import LocalLambda, LocalSettings, gate, start
-from graphlambda.local.settings import credential_paths
+from graphlambda.local.settings import credential_paths, processors
 from graphlambda.packager import read_installed
 from graphlambda.scheduler.limits import AT_AWS, AT_AWS_WITHOUT_LOGS, UNPACED, Rates
 from graphlambda.scheduler.memory import free_bytes
@@ -82,7 +81,7 @@ def _working_folder() -> list[Path]:
 
 def local_settings(config: Config, visible: Iterable[Path]) -> LocalSettings:
     """Return what a local Lambda is started with."""
-    concurrency = config.concurrency or os.cpu_count() or 1
+    concurrency = config.concurrency or processors()
     return LocalSettings(
         state=config.cache_dir / "local",
         most_bytes=config.cache_mb * 1_000_000 // 2,

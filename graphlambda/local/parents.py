@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphlambda.local import limits, processes
+from graphlambda.local.settings import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -201,7 +202,7 @@ class Parents:
     def __init__(self, launch: Callable[[Warmth], Launch], most: int) -> None:
         self._launch = launch
         self._most = most
-        self._at_once = os.cpu_count() or 1
+        self._at_once = processors()
         self._live: dict[Warmth, Parent] = {}
         """The longest unused first."""
         self._ending: set[Parent] = set()

@@ -42,8 +42,9 @@ def credential_paths(home: Path) -> tuple[Path, ...]:
     return tuple(home / name for name in CREDENTIAL_FOLDERS)
 
 
-def _processors() -> int:
-    return os.cpu_count() or 1
+def processors() -> int:
+    """Return how many processors this process may use: in a container or a batch job, fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +55,10 @@ class LocalSettings:
     """Folder of functions, layers and the per-user secret; services of one user share it. Never visible
     to a function."""
 
-    concurrency: int = field(default_factory=_processors)
+    concurrency: int = field(default_factory=processors)
     """Invocations at one moment, as an account's limit; one more is answered with 429. At least 1."""
 
-    environments: int = field(default_factory=lambda: max(4, 2 * _processors()))
+    environments: int = field(default_factory=lambda: max(4, 2 * processors()))
     """Execution environments alive at one moment, idle ones included; at least `concurrency`."""
 
     visible: tuple[Path, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -26,6 +27,17 @@ def test_a_local_lambda_gets_all_settings_and_its_functions_never_the_root_key(t
     assert (settings.most_bytes, settings.visible) == (100_000_000, (tmp_path,))
     assert settings.environments >= 6
     assert loaded.state_dir in settings.hidden
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux binds a process to processors")
+def test_as_many_local_functions_run_as_this_process_may_use_processors() -> None:
+    usable = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        assert local_settings(config.load({}), []).concurrency == 1
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert local_settings(config.load({}), []).concurrency == len(usable)
 
 
 @pytest.mark.parametrize("setting", ["cache_dir", "state_dir"])
