@@ -55,7 +55,7 @@ def sign(  # noqa: PLR0913  (a request and credentials, each by name)
 class Signer:
     """Signs requests of one second that differ in nothing but their bodies."""
 
-    __slots__ = ("_canonical", "_scope", "_secret_key", "_signed_by", "_time", "headers")
+    __slots__ = ("_canonical", "_key", "_scope", "_signed_by", "_time", "headers")
 
     def __init__(  # noqa: PLR0913  (as `sign`)
         self,
@@ -76,14 +76,14 @@ class Signer:
         if token:
             self.headers["X-Amz-Security-Token"] = token
         self._scope = f"{self._time[:8]}/{region}/{service}/aws4_request"
-        self._secret_key = secret_key
+        self._key = _signing_key(secret_key, self._time[:8], region, service)
         names, self._canonical = _canonical_request(method, url, self.headers, service)
         credential = f"Credential={access_key}/{self._scope}"
         self._signed_by = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature="
 
     def authorization(self, payload: str) -> str:
         """Return what authenticates a request whose body has this SHA-256, in hex."""
-        signature = _signature(self._secret_key, self._time, self._scope, self._canonical + payload)
+        signature = _signature(self._key, self._time, self._scope, self._canonical + payload)
         return self._signed_by + signature
 
 
@@ -111,15 +111,15 @@ def presigned(
     }
     signed = "&".join((url, *(f"{name}={quote(value, safe='-_.~')}" for name, value in more.items())))
     _, canonical = _canonical_request("GET", signed, {}, service)
-    signature = _signature(secret_key, time, scope, canonical + sha256(b"").hexdigest())
+    key = _signing_key(secret_key, time[:8], region, service)
+    signature = _signature(key, time, scope, canonical + sha256(b"").hexdigest())
     return f"{signed}&X-Amz-Signature={signature}"
 
 
-def _signature(secret_key: str, time: str, scope: str, request: str) -> str:
+def _signature(key: bytes, time: str, scope: str, request: str) -> str:
     """Return the signature of a canonical request."""
     to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    day, region, service, _ = scope.split("/")
-    return hmac.digest(_signing_key(secret_key, day, region, service), to_sign.encode(), "sha256").hex()
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
 @lru_cache(maxsize=4)
