@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphlambda.compiler.program import Input
+from graphlambda.errors import TaskError
 from graphlambda.runtime.wire import FULL, REPLY_BYTES, REQUEST_BYTES
 from graphlambda.scheduler import Limits
 from graphlambda.scheduler.events import InvocationStarted
@@ -96,7 +97,7 @@ def measured(bench: Bench, habits: list[tuple[str, int]]) -> Measuring:
     invoker = Measuring(bench.inner)
     limits = Limits(batch=len(habits), concurrency=1, retries=0)
     program = program_of([("f", habit, size) for habit, size in habits], list(range(len(habits))))
-    with suppress(Shouting, OSError), warnings.catch_warnings(record=True):
+    with suppress(Shouting, OSError, TaskError), warnings.catch_warnings(record=True):
         asyncio.run(bench.execute(program, invoker, limits=limits))
     return invoker
 
