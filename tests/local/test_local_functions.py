@@ -113,6 +113,15 @@ def test_layers_are_one_opt_and_later_ones_win(account: Account) -> None:
     assert account.value(name) == [1, 2, "second"]
 
 
+def test_a_runtime_client_in_a_layer_takes_not_the_place_of_ours(account: Account) -> None:
+    files = ("awslambdaric/__init__.py", "awslambdaric/__main__.py", "runtime_client.py")
+    layer = account.api.publish_layer_version(
+        LayerName="theirs",
+        Content={"ZipFile": account.zipped({f"python/{file}": "raise SystemExit(1)" for file in files})},
+    )
+    assert account.value(account.make(ECHO, Layers=[layer["LayerVersionArn"]]), 7) == 7
+
+
 def test_layer_versions_are_numbered_and_a_number_never_comes_again(account: Account) -> None:
     publish = account.api.publish_layer_version
     numbers = [

@@ -39,7 +39,17 @@ def settle(spec: dict[str, Any]) -> None:
     os.chdir(spec["task"])
     sys.path.remove(sys.argv[1])
     sys.modules[str(__package__)].__path__ = [f"{spec['runtime']}/{__package__}"]
+    find_client(spec["client"], spec["runtime"])
     set_path(spec["task"], spec["opt"], spec["runtime"])
+
+
+def find_client(client: str, runtime: str) -> None:
+    """Have ours, before a function that holds awslambdaric brings another, whose C part the service's replies confuse."""
+    if client == "pipelined":
+        sys.path.insert(0, runtime)
+        for name in ("awslambdaric", "runtime_client"):
+            __import__(name)  # as `importlib` does, which nothing else needs here
+        sys.path.remove(runtime)
 
 
 def enter_task(task: str) -> None:
