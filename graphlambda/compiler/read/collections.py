@@ -115,14 +115,9 @@ def _itself(value: Any) -> Any:
 
 
 def _declared_bytes(collection: Any) -> int:
-    """Return what a collection says that its result takes, by shape and dtype; 0 where it says nothing, or is not dense."""
-    if not isinstance(meta_of(collection), np.ndarray | None):
-        return 0
-    try:
-        found = getattr(collection, "nbytes", None)
-    except NotImplementedError:  # a scalar of dask.dataframe
-        return 0
-    return int(found) if isinstance(found, Integral) else 0  # not finite where a shape is not known
+    """Return what an array of NumPy's says that it takes, by shape and dtype; 0 where it does not know, and of all others."""
+    found = collection.nbytes if isinstance(meta_of(collection), np.ndarray) else 0  # not finite: not known
+    return int(found) if isinstance(found, Integral) else 0
 
 
 def _postcompute(collection: Any) -> Finisher:
