@@ -83,11 +83,16 @@ class Joining:
     """How many of the first each of the others reads."""
 
     @property
+    def apart_s(self) -> float:
+        """What one task and those that it reads take, one after the other."""
+        return self.makers * self.first.seconds + self.then.seconds
+
+    @property
     def joined(self) -> Profile:
         """What is to be expected of tasks that do the work of all."""
         return replace(
             self.then,
-            seconds=self.makers * self.first.seconds + self.then.seconds,
+            seconds=self.apart_s,
             p95_s=self.makers * self.first.p95_s + self.then.p95_s,
             batch=min(self.first.batch, self.then.batch),
             reading_s=self.makers * self.first.reading_s,
@@ -109,9 +114,7 @@ class Joining:
         `known` are fused tasks that were measured; `only_reads` says that the readers wait for nothing else.
         """
         times = STAYS if known else 1.0
-        is_moving = times * self._handing_s(overhead_s) >= WORTH * (
-            self.makers * self.first.seconds + self.then.seconds
-        )
+        is_moving = times * self._handing_s(overhead_s) >= WORTH * self.apart_s
         if self.makers > 1:
             return only_reads and is_moving
         if self.first.seconds <= times * overhead_s:
@@ -122,8 +125,8 @@ class Joining:
         """Whether tasks that ran beside each other end no later as parts of fewer ones, of which so many run at once."""
         if self.makers == 1 or not at_once:
             return self.makers == 1
-        apart_s = self.readers * (self.makers * self.first.seconds + self.then.seconds) / at_once
-        return math.ceil(self.readers / at_once) * (self.joined.seconds - self.way_s) <= apart_s
+        rounds = math.ceil(self.readers / at_once)
+        return rounds * (self.apart_s - self.way_s) <= self.readers * self.apart_s / at_once
 
     def _handing_s(self, overhead_s: float) -> float:
         return self.makers * overhead_s / self.first.batch + self.way_s

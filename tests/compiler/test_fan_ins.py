@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import replace
 from typing import Any
 
@@ -139,6 +140,14 @@ def test_whatever_was_measured_the_values_are_those_of_dask(data: st.DataObject,
     assert identical(run_inline(fused), get_sync(drawn.graph, drawn.wanted))
 
 
+def ends_s(seconds: list[float], at_once: int) -> float:
+    """Return when tasks that wait for nothing have ended, each of which the first free core takes."""
+    free_s = [0.0] * at_once
+    for each in seconds:
+        heapq.heappush(free_s, heapq.heappop(free_s) + each)
+    return max(free_s)
+
+
 @given(
     makers=st.integers(2, 4),
     readers=st.integers(1, 50),
@@ -151,5 +160,7 @@ def test_what_is_fused_ends_no_later_by_what_was_measured(
     profile = replace(MOVING, reading_s=moving_s, sending_s=moving_s)
     joining = Joining(profile, profile, readers, makers)
     if joining.keeps_cores_busy(at_once):
+        fused = [joining.joined.seconds - joining.way_s] * readers
+        assert ends_s(fused, at_once) <= ends_s([0.5] * (makers + 1) * readers, at_once) + 1e-9
         apart_s = readers * (makers + 1) * profile.seconds / at_once
         assert np.ceil(readers / at_once) * (joining.joined.seconds - joining.way_s) <= apart_s
