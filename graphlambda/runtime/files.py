@@ -60,7 +60,7 @@ class FileClient:
         try:
             descriptor = os.open(self.path(run, name), os.O_RDONLY)
             try:
-                return _read(descriptor, os.fstat(descriptor).st_size)
+                return _read(descriptor, os.fstat(descriptor))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -171,12 +171,12 @@ def _create(path: str, parts: Sequence[Buffer]) -> None:
         os.close(descriptor)
 
 
-def _read(descriptor: int, size: int) -> memoryview:
-    if not _is_mapped(descriptor, size):
-        return _filled(descriptor, size)
+def _read(descriptor: int, told: os.stat_result) -> memoryview:
+    if not _is_mapped(descriptor, told.st_size):
+        return _filled(descriptor, told.st_size)
     from .mapped import mapped  # noqa: PLC0415  (few operations need it)
 
-    return mapped(descriptor)
+    return mapped(descriptor, told)
 
 
 def _is_mapped(descriptor: int, size: int) -> bool:

@@ -1,20 +1,21 @@
 """Large values as private mappings of their files, each verified once for as long as nobody writes to its file.
 
-In: an open file; what a frame was signed with. Out: memory that is the caller's; a verified frame. Must not let anything
-be un-pickled that was not verified: the pickle in a mapping becomes the one that was, whatever its file holds by then.
+In: an open file and what the system tells of it; what a frame was signed with. Out: memory that is the caller's; a
+verified frame. Must not let anything be un-pickled that was not verified: the pickle in a mapping becomes the one that
+was, whatever its file holds by then.
 
 Whoever could write to a file and hide that could write to it while it is mapped: buffers are data, and no more is at stake.
 """
 
 from __future__ import annotations
 
-import os
 from mmap import MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap
 
 from .frame import pickle_end, settled, verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from typing import TypeAlias
 
     State: TypeAlias = tuple[int, ...]
@@ -30,9 +31,8 @@ _verified: dict[tuple[bytes, bytes, State], bytes] = {}
 """By key, context and state: a frame as far as its pickle goes."""
 
 
-def mapped(descriptor: int) -> memoryview:
+def mapped(descriptor: int, told: os.stat_result) -> memoryview:
     """Return a file's content in private memory: a page is copied when it is first written to."""
-    told = os.fstat(descriptor)
     mapping = Mapping(descriptor, told.st_size, flags=MAP_PRIVATE, prot=PROT_READ | PROT_WRITE)
     mapping.state = told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
     return settled(memoryview(mapping))
